@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BFCLIENT_H
+#define BFCLIENT_H
+
+/*
+ * libbfclient: map files larger than RAM, served by the daemon bigfiled.
+ *
+ * A program connects, opens a big file, maps a window of it and simply reads and writes memory. A page is loaded when it is first touched, is known to be
+ * dirty when it is first written, and leaves RAM when the pool of the daemon needs room. Nothing is written back until the program says so:
+ * bf_writeout() stores the dirty pages, bf_discard() forgets them, bf_invalidate() drops stale ones. That is a transaction over memory.
+ *
+ *      struct bf_client *client;
+ *      struct bf_fileh *fileh;
+ *      void *memory;
+ *      int r;
+ *
+ *      r = bf_connect(&client, NULL);
+ *      r = bf_open(client, "/data/array", O_RDWR, NULL, &fileh);
+ *      r = bf_mmap(fileh, 0, length, PROT_READ | PROT_WRITE, &memory);
+ *      ... read and write memory ...
+ *      r = bf_writeout(fileh, BF_WRITEOUT_STORE | BF_WRITEOUT_MARKSTORED | BF_WRITEOUT_SYNC);
+ *      r = bf_munmap(memory);
+ *      r = bf_close(fileh);
+ *      bf_disconnect(client);
+ *
+ * Words
+ *   page    one block of the file in RAM. Its size is the block size of the handle: a power of two from 4096 bytes to 2 MiB.
+ *   fileh   an open handle: a view of the file with its own pages, page states and dirty pages (or, with BF_SHARED, one joined by all its users).
+ *   mapping a range of this process's memory that shows a window of a fileh.
+ *
+ * Rules for every function
+ *   - It returns 0 or a negative errno unless said otherwise, and leaves errno alone. bf_errmsg() tells the last failure of this thread in words.
+ *   - On failure nothing has changed, and results (ret, ret_...) are untouched, unless said otherwise.
+ *   - It may be called from any thread at any time, but not from a signal handler unless said so.
+ *   - Offsets and lengths are in bytes. All structs are those of the caller; the library keeps no pointer to them after it returns.
+ *   - The library prints nothing and installs no signal handler. It runs one thread of its own for each client, with all signals blocked.
+ *   - After fork() the child has none of it: touching a mapping is SIGSEGV there, and every function returns -ENOTCONN.
+ *   - -ENOTCONN: the daemon is gone (or was never reached: see bf_connect). Mappings then raise SIGBUS where a page would have to come from the daemon;
+ *     bf_munmap, bf_close and bf_disconnect still work.
+ *
+ * Touching memory
+ *   A thread that touches a page not in RAM sleeps until the daemon has loaded it, also inside a system call (write(fd, mapping, n) and the like).
+ *   If the load fails, the thread gets SIGBUS at that address, as with mmap of a failing disk; bf_fault_error() tells a handler which errno it was.
+ *   From then on each touch of that page is SIGBUS until bf_invalidate() over it: the next touch after that tries again.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct bf_client;
+struct bf_fileh;
+
+/* --- connecting ---------------------------------------------------------------------------------------------------------------------------------- */
+
+/*
+ * Connects to a daemon; *ret is freed by bf_disconnect().
+ *
+ * address:
+ *   NULL                 $BIGFILED_SOCKET if set, else /run/bigfiled/bigfiled.sock if a daemon answers there or refuses in words, else as "spawn:".
+ *   "unix:PATH"          the socket at PATH.
+ *   "spawn:"             a private daemon, started for this client and ended with it (or with this process).
+ *   "spawn:KEY=VALUE,…"  the same with settings: pool=SIZE (64M, 2G, …; default 64M), room-timeout=SECONDS, daemon=PATH of the program bigfiled.
+ *                        Without daemon=, $BIGFILED_PROGRAM if set, else the installed one.
+ *
+ * Without a privilege for userfaultfd, "spawn:" still works, but then a system call given memory that is not loaded fails with EFAULT.
+ *
+ * -EINVAL address not understood; -ENOENT nothing at PATH, or the program bigfiled is not there; -ECONNREFUSED nobody serves PATH;
+ * -EACCES no permission on the socket; -EPERM no userfaultfd to be had; -EPROTONOSUPPORT the daemon speaks another version; -ENOSYS the kernel is too old.
+ */
+int bf_connect(struct bf_client **ret, const char *address);
+
+/* Unmaps and closes what is left; dirty pages are dropped. NULL is fine. No other thread may be in a call on this client or touch its mappings. */
+void bf_disconnect(struct bf_client *client);
+
+/* The last failure of a bf_ function in this thread, in words: what was tried, on what, what went wrong, what to do. "" if there was none.
+ * The text is the library's, valid until the next bf_ call of this thread. */
+const char *bf_errmsg(void);
+
+/* --- opening ------------------------------------------------------------------------------------------------------------------------------------- */
+
+#define BF_SHARED (1u << 0) /* join the one shared fileh of this file: writes are seen by all its users at once, as with mmap(MAP_SHARED) */
+#define BF_HUGE (1u << 1)   /* 2 MiB huge pages from the host's reserve (vm.nr_hugepages); -ENOMEM if it has none */
+
+struct bf_open_opts {
+        uint32_t size;       /* sizeof(struct bf_open_opts) */
+        uint32_t flags;      /* BF_SHARED, BF_HUGE */
+        uint64_t block_size; /* 0: 4096, or 2 MiB with BF_HUGE */
+};
+
+/*
+ * Opens a regular file or block device as a big file. opts may be NULL (all zeros). *ret is freed by bf_close().
+ *
+ * oflag: O_RDONLY or O_RDWR; O_CREAT makes an empty file (mode 0666 less the umask), to be given a size by bf_resize(). Others: -EINVAL.
+ * The file is opened here, by this process, with its rights; the daemon gets the descriptor.
+ *
+ * Without BF_SHARED the handle is isolated: it sees what is in the file when a page is loaded, plus its own changes, until they are stored.
+ * With BF_SHARED it joins handles of the same device, inode and block size: of the same user, or any user's if opened O_RDONLY.
+ *
+ * What open(2) says (-ENOENT, -EACCES, …); -EISDIR a directory; -ENODEV a pipe, socket or other thing that is no regular file or block device;
+ * -EINVAL unknown flags, or a block size that is no power of two from 4096 to 2 MiB; -ENOMEM; -EMFILE this process has too many handles.
+ */
+int bf_open(struct bf_client *client, const char *path, int oflag, const struct bf_open_opts *opts, struct bf_fileh **ret);
+
+/* The same for a descriptor that is open already: borrowed, duplicated inside. Its access mode decides between read-only and read-write.
+ * -EBADF not open for reading; -EINVAL opened with O_APPEND. */
+int bf_open_fd(struct bf_client *client, int fd, const struct bf_open_opts *opts, struct bf_fileh **ret);
+
+/* Frees the handle. Its dirty pages are dropped, never stored (a shared fileh keeps them while it has another user). -EBUSY while a mapping exists. */
+int bf_close(struct bf_fileh *fileh);
+
+/* Grows the file to size bytes (also the file on disk). Existing mappings stay as they are.
+ * -EINVAL smaller than now; -EBADF read-only; what ftruncate(2) says. */
+int bf_resize(struct bf_fileh *fileh, uint64_t size);
+
+/* --- mapping ------------------------------------------------------------------------------------------------------------------------------------- */
+
+/*
+ * Maps length bytes of the file from offset on, at an address of the system's choice. Nothing is loaded yet.
+ * Any number of mappings of one handle may exist, overlapping or not; they show the same pages.
+ *
+ * prot: PROT_READ, or PROT_READ | PROT_WRITE. offset: a multiple of the block size. The memory reaches to the end of the last block; bytes beyond the
+ * end of the file read as zero and are never stored.
+ *
+ * -EINVAL offset off a block boundary, length 0, other prot; -ENXIO beyond the end of the file; -EACCES PROT_WRITE on a read-only handle; -ENOMEM.
+ */
+int bf_mmap(struct bf_fileh *fileh, uint64_t offset, size_t length, int prot, void **ret);
+
+/* Unmaps the whole mapping that starts at addr. Pages stay as they are: a dirty one remains dirty and can still be stored. -EINVAL no mapping there. */
+int bf_munmap(void *addr);
+
+/* --- transactions -------------------------------------------------------------------------------------------------------------------------------- */
+
+#define BF_WRITEOUT_STORE (1u << 0)      /* write each dirty page to the file, in order of offset */
+#define BF_WRITEOUT_MARKSTORED (1u << 1) /* each dirty page becomes clean */
+#define BF_WRITEOUT_SYNC (1u << 2)       /* with STORE: on stable storage when it returns */
+
+/*
+ * Stores dirty pages, marks them as stored, or both. STORE and MARKSTORED apart make a two-phase commit: after STORE alone pages are still dirty.
+ * A page written by another thread meanwhile stays dirty; what is stored of a page is its content at one moment.
+ * Pages that become dirty after the call began are not its business. A second writeout of the handle waits for the first.
+ *
+ * -EINVAL neither STORE nor MARKSTORED, SYNC without STORE, or an unknown flag; -EBADF a read-only handle; an error of the file (-EIO, -ENOSPC, …):
+ * pages before the failing one are stored (and marked if asked), that one and all after it are still dirty. With SYNC, if the final flush
+ * fails, its error is returned and every page of this writeout is dirty again.
+ */
+int bf_writeout(struct bf_fileh *fileh, unsigned flags);
+
+/* Drops every dirty page; the next touch loads it again. Clean pages stay. */
+int bf_discard(struct bf_fileh *fileh);
+
+/* Drops every page, clean or dirty, that has a byte in the range; the next touch loads it again. Forgets failed loads (see Touching memory).
+ * length may reach beyond the end of the file. */
+int bf_invalidate(struct bf_fileh *fileh, uint64_t offset, uint64_t length);
+
+/* --- loading and advice -------------------------------------------------------------------------------------------------------------------------- */
+
+/* Brings the pages of the range into RAM now; if a load fails, returns its errno instead of raising SIGBUS.
+ * -ENXIO beyond the end of the file. A range larger than the pool is read through it; its end remains in RAM. */
+int bf_load(struct bf_fileh *fileh, uint64_t offset, uint64_t length);
+
+enum bf_advice {
+        BF_ADVICE_NORMAL,
+        BF_ADVICE_SEQUENTIAL, /* remembered for the handle */
+        BF_ADVICE_RANDOM,     /* remembered for the handle */
+        BF_ADVICE_WILLNEED,   /* load the range in the background, at most half the pool; errors are not reported */
+        BF_ADVICE_DONTNEED,   /* clean pages may go; dirty ones stay */
+};
+
+/* Says how the range will be used. NORMAL, SEQUENTIAL and RANDOM are of the whole handle, whatever the range. -EINVAL unknown advice. */
+int bf_advise(struct bf_fileh *fileh, uint64_t offset, uint64_t length, enum bf_advice advice);
+
+/* --- looking ------------------------------------------------------------------------------------------------------------------------------------- */
+
+enum bf_page_state {
+        BF_PAGE_EMPTY,   /* not in RAM */
+        BF_PAGE_LOADING, /* a load is under way */
+        BF_PAGE_LOADED,  /* in RAM, as in the file when it was loaded or stored */
+        BF_PAGE_DIRTY,   /* in RAM, written since */
+        BF_PAGE_STORING, /* dirty, a store is under way */
+        BF_PAGE_SPILLED, /* dirty, kept by the daemon outside RAM */
+};
+
+/* The state of the page at offset (any byte of it): an enum bf_page_state, or a negative errno. No round trip: it reads the shared ledger.
+ * -ENXIO beyond the end of the file. */
+int bf_page_state(struct bf_fileh *fileh, uint64_t offset);
+
+struct bf_stat {
+        uint64_t size;           /* of the file, bytes */
+        uint64_t block_size;     /* bytes */
+        uint64_t resident_bytes; /* pages in RAM */
+        uint64_t dirty_bytes;    /* of these, dirty */
+        uint64_t loads;          /* pages loaded since the fileh was opened */
+        uint64_t stores;         /* pages stored */
+        uint64_t evictions;      /* clean pages dropped to make room */
+        uint64_t faults;         /* page faults answered */
+};
+
+int bf_stat(struct bf_fileh *fileh, struct bf_stat *ret);
+
+/* Which errno made the touch of addr fail; to be called from a SIGBUS handler with si_addr. Async-signal-safe.
+ * *ret_error gets a positive errno. -ENOENT: not a mapping of this library, or no failure is known there. */
+int bf_fault_error(const void *addr, int *ret_error);
+
+/* --- a file served by this process --------------------------------------------------------------------------------------------------------------- */
+
+/* Each returns 0 or a negative errno. Called by threads of the library. */
+struct bf_file_ops {
+        int (*load)(void *file, uint64_t block, void *buf);
+        int (*store)(void *file, uint64_t block, const void *buf);
+        void (*release)(void *file);
+};
+
+/* Not built yet: returns -ENOSYS. */
+int bf_open_ops(struct bf_client *client, const struct bf_file_ops *ops, void *file, uint64_t size, const struct bf_open_opts *opts, struct bf_fileh **ret);
+
+/* --- the whole pool ------------------------------------------------------------------------------------------------------------------------------ */
+
+struct bf_pool_stat {
+        uint64_t pool_bytes;     /* the size of the pool */
+        uint64_t resident_bytes; /* in use */
+        uint64_t dirty_bytes;    /* of these, dirty */
+        uint64_t peers;          /* connected clients, this one included */
+        uint64_t filehs;
+        uint64_t mappings;
+        uint64_t faults; /* since the daemon started, like those below */
+        uint64_t loads;
+        uint64_t stores;
+        uint64_t evictions;
+};
+
+int bf_pool_stat(struct bf_client *client, struct bf_pool_stat *ret);
+
+/* Drops clean pages, least recently used first, until bytes (rounded up to pages) are free of them; 0: all that are clean. Dirty pages stay.
+ * *ret_reclaimed (may be NULL) gets the bytes dropped. -EPERM unless root or the user the daemon runs as. */
+int bf_pool_reclaim(struct bf_client *client, uint64_t bytes, uint64_t *ret_reclaimed);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "chan.h"
+
+/* What a packet may carry at the most: more is refused below, not cut off by the kernel unseen. */
+#define CHAN_CONTROL_FDS 253
+
+void chan_packet_close(struct chan_packet *packet) {
+        for (unsigned i = 0; i < packet->n_fds; i++)
+                if (packet->fds[i] >= 0)
+                        close(packet->fds[i]);
+        packet->n_fds = 0;
+}
+
+int chan_packet_take(struct chan_packet *packet, unsigned i) {
+        int fd = packet->fds[i];
+
+        packet->fds[i] = -1;
+        return fd;
+}
+
+int chan_send(int fd, union wire_msg *msg, const int *fds, unsigned n_fds) {
+        struct iovec iov = { .iov_base = msg, .iov_len = msg->header.size };
+        union {
+                struct cmsghdr align;
+                char bytes[CMSG_SPACE(WIRE_FDS_MAX * sizeof(int))];
+        } control = { .bytes = { 0 } };
+        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+        struct cmsghdr *c;
+
+        if (n_fds > WIRE_FDS_MAX)
+                return -EINVAL;
+        msg->header.n_fds = (uint16_t) n_fds;
+        if (n_fds > 0) {
+                m.msg_control = control.bytes;
+                m.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+                c = CMSG_FIRSTHDR(&m);
+                c->cmsg_level = SOL_SOCKET;
+                c->cmsg_type = SCM_RIGHTS;
+                c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+                memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
+        }
+        for (;;) {
+                if (sendmsg(fd, &m, MSG_NOSIGNAL) >= 0)
+                        return 0;
+                if (errno != EINTR)
+                        return errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
+        }
+}
+
+/* Moves the descriptors of the control data into the packet; those beyond its room are closed. Returns how many there were. */
+static unsigned chan_take_fds(struct msghdr *m, struct chan_packet *packet) {
+        unsigned n = 0;
+
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+                size_t n_here;
+
+                if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+                        continue;
+                n_here = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+                for (size_t i = 0; i < n_here; i++, n++) {
+                        int fd;
+
+                        memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+                        if (packet->n_fds < WIRE_FDS_MAX)
+                                packet->fds[packet->n_fds++] = fd;
+                        else
+                                close(fd);
+                }
+        }
+        return n;
+}
+
+int chan_receive(int fd, struct chan_packet *ret_packet) {
+        union {
+                struct cmsghdr align;
+                char bytes[CMSG_SPACE(CHAN_CONTROL_FDS * sizeof(int))];
+        } control;
+        struct iovec iov = { .iov_base = &ret_packet->msg, .iov_len = sizeof(ret_packet->msg) };
+        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes) };
+        unsigned n_fds;
+        ssize_t n;
+
+        ret_packet->n_fds = 0;
+        do
+                n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return errno == ECONNRESET ? 0 : -errno;
+
+        ret_packet->size = (size_t) n;
+        n_fds = chan_take_fds(&m, ret_packet);
+        if (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || n_fds > WIRE_FDS_MAX) {
+                chan_packet_close(ret_packet);
+                return m.msg_flags & MSG_TRUNC || n_fds > WIRE_FDS_MAX ? -EMSGSIZE : -EMFILE;
+        }
+        return n == 0 && n_fds == 0 ? 0 : 1;
+}
+
+static int chan_address(const char *path, struct sockaddr_un *ret_address) {
+        size_t n = strlen(path);
+
+        *ret_address = (struct sockaddr_un) { .sun_family = AF_UNIX };
+        if (n == 0)
+                return -EINVAL;
+        if (n >= sizeof(ret_address->sun_path))
+                return -ENAMETOOLONG;
+        memcpy(ret_address->sun_path, path, n);
+        return 0;
+}
+
+static int chan_connect_with(const char *path, int flags, int *ret_fd) {
+        struct sockaddr_un address;
+        int fd, r;
+
+        r = chan_address(path, &address);
+        if (r < 0)
+                return r;
+        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
+        if (fd < 0)
+                return -errno;
+        do
+                r = connect(fd, (struct sockaddr *) &address, sizeof(address));
+        while (r < 0 && errno == EINTR);
+        if (r < 0) {
+                r = -errno;
+                close(fd);
+                return r;
+        }
+        *ret_fd = fd;
+        return 0;
+}
+
+int chan_connect(const char *path, int *ret_fd) {
+        return chan_connect_with(path, 0, ret_fd);
+}
+
+/* A socket file that refuses connections was left by a daemon that ended; any other answer means that it is in use, or no socket at all. */
+static bool chan_is_abandoned(const char *path) {
+        struct stat st;
+        int fd, r;
+
+        if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+                return false;
+        r = chan_connect_with(path, SOCK_NONBLOCK, &fd); /* else a full backlog would hold us up */
+        if (r == 0)
+                close(fd);
+        return r == -ECONNREFUSED;
+}
+
+int chan_listen(const char *path, unsigned mode, int *ret_fd) {
+        struct sockaddr_un address;
+        mode_t umask_before;
+        int fd, r;
+
+        r = chan_address(path, &address);
+        if (r < 0)
+                return r;
+        if (chan_is_abandoned(path))
+                (void) unlink(path);
+        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return -errno;
+        umask_before = umask(0777 & ~mode);
+        r = bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0 ? -errno : 0;
+        umask(umask_before);
+        if (r == 0 && listen(fd, 128) < 0)
+                r = -errno;
+        if (r < 0) {
+                close(fd);
+                return r;
+        }
+        *ret_fd = fd;
+        return 0;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BF_CHAN_H
+#define BF_CHAN_H
+
+/* One packet out, one packet in, with descriptors, on a SOCK_SEQPACKET Unix socket. It knows sockets; it does not know what the messages mean. */
+
+#include "wire.h"
+
+struct chan_packet {
+        union wire_msg msg;
+        size_t size; /* bytes received */
+        int fds[WIRE_FDS_MAX];
+        unsigned n_fds;
+};
+
+/* Closes the descriptors that are still in the packet. */
+void chan_packet_close(struct chan_packet *packet);
+
+/* Takes descriptor i out of the packet; the caller owns it. */
+int chan_packet_take(struct chan_packet *packet, unsigned i);
+
+/*
+ * Sends msg, whose header tells its size, with n_fds descriptors (borrowed; header.n_fds is set here).
+ * 0; -EAGAIN the peer's buffer is full (the socket is non-blocking); -EPIPE the peer is gone; another negative errno. Raises no SIGPIPE.
+ */
+int chan_send(int fd, union wire_msg *msg, const int *fds, unsigned n_fds);
+
+/*
+ * Receives one packet; all its descriptors are close-on-exec, and belong to the packet.
+ * 1 a packet; 0 the peer is gone; -EAGAIN nothing there; -EMSGSIZE too long; -EMFILE descriptors were lost (this process is at its limit), the message
+ * itself is there; another negative errno. On anything but 1 no descriptor is left open.
+ */
+int chan_receive(int fd, struct chan_packet *ret_packet);
+
+/* Connects to the socket at path. *ret_fd is close-on-exec and blocking. */
+int chan_connect(const char *path, int *ret_fd);
+
+/* Listens at path, mode as given. Removes a socket nobody serves any more. -EADDRINUSE one that is served; -ENAMETOOLONG. */
+int chan_listen(const char *path, unsigned mode, int *ret_fd);
+
+#endif
