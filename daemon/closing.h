@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BF_CLOSING_H
+#define BF_CLOSING_H
+
+/* How mappings, handles, filehs and peers come to their end, with everything that still goes on for them. */
+
+#include <stdint.h>
+
+struct handle;
+struct mapping;
+struct pager;
+
+void closing_mapping(struct handle *handle, struct mapping *mapping);
+
+/* With its mappings. The last handle of a fileh closes it: its pages are dropped, nothing of them is stored. */
+void closing_handle(struct handle *handle);
+
+/* All handles of a peer. */
+void closing_peer(struct pager *pager, uint64_t peer);
+
+/* All there are. */
+void closing_everything(struct pager *pager);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The way of a fault: fault_on_ready() takes events from the kernel, fault_handle() finds page and action, and then either the page is shown (fault_show), or a load
+ * is begun (fault_load), which ends in place.c. The kind of event is only a hint: what is in the page table decides.
+ */
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+
+#include "drop.h"
+#include "fault.h"
+#include "fileh.h"
+#include "handle.h"
+#include "load.h"
+#include "pager.h"
+
+static void fault_load(struct mapping *mapping, uint64_t block, bool write) {
+        struct fileh *fileh = mapping->fileh;
+        struct load *load;
+
+        if (load_new(fileh, block, 1, &load) < 0) {
+                mapping_poison(mapping, block); /* no memory even for the bookkeeping */
+                return;
+        }
+        if (waiters_add_fault(&load->waiters, mapping, block, write) < 0)
+                mapping_poison(mapping, block);
+        load_start(load);
+}
+
+static void fault_wait(struct waiters *waiters, struct mapping *mapping, uint64_t block, bool write) {
+        if (waiters_add_fault(waiters, mapping, block, write) < 0)
+                mapping_poison(mapping, block);
+}
+
+/* The page should be in the memory and is not: its client took it away, and with it what was written there. */
+static void fault_on_vanished(struct mapping *mapping, uint64_t block, uint32_t id) {
+        struct drop drop;
+
+        drop_init(&drop, mapping->fileh->pager);
+        drop_add(&drop, mapping->fileh, id, EVENT_VANISHED, 0);
+        drop_flush(&drop);
+        mapping_wake(mapping, block); /* it asks again */
+}
+
+static void fault_show(struct mapping *mapping, uint64_t block, uint32_t id, bool writable, bool is_mapped) {
+        int r;
+
+        if (writable && is_mapped)
+                r = mapping_protect(mapping, block, 1, false);
+        else
+                r = mapping_show(mapping, block, writable);
+        if (r == -EFAULT)
+                fault_on_vanished(mapping, block, id);
+        else if (r < 0)
+                mapping_wake(mapping, block);
+}
+
+static void fault_on_page(struct mapping *mapping, uint64_t block, uint32_t id, bool write, bool is_mapped) {
+        struct fileh *fileh = mapping->fileh;
+        enum page_action action = fileh_page_event(fileh, id, write ? EVENT_WRITE : EVENT_READ, 0);
+
+        switch (action) {
+        case ACTION_WAIT_LOAD:
+                fileh_touch(fileh, id);
+                fault_wait(&load_of_page(fileh, id)->waiters, mapping, block, write);
+                break;
+        case ACTION_MAP_RO:
+        case ACTION_MAP_RW:
+                fileh_touch(fileh, id);
+                fault_show(mapping, block, id, action == ACTION_MAP_RW, is_mapped);
+                break;
+        case ACTION_WAIT_STORE:
+                fault_wait(&fileh->store_waiters, mapping, block, write);
+                break;
+        case ACTION_POISON:
+                mapping_poison(mapping, block);
+                break;
+        default:
+                assert(false);
+        }
+}
+
+static void fault_handle(struct handle *handle, const struct uffd_fault *fault) {
+        struct mapping *mapping = handle_find(handle, fault->address);
+        struct fileh *fileh = handle->fileh;
+        bool write = fault->write && !handle->readonly;
+        uint64_t block;
+        uint32_t id;
+
+        if (!mapping) { /* a range being unmapped, or one we know nothing of */
+                (void) uffd_wake(handle->uffd, fault->address & ~UINT64_C(4095), 4096);
+                return;
+        }
+        fileh->n_faults++;
+        pool_count(fileh->pager->pool, POOL_FAULTS, 1);
+        block = mapping_block(mapping, fault->address);
+        id = fileh_page(fileh, block);
+        if (id)
+                fault_on_page(mapping, block, id, write, fault->write_protected);
+        else
+                fault_load(mapping, block, write);
+}
+
+static void fault_on_events(struct handle *handle, unsigned n_bytes) {
+        struct uffd_fault fault;
+
+        for (unsigned i = 0; i + UFFD_EVENT_BYTES <= n_bytes; i += UFFD_EVENT_BYTES)
+                if (uffd_event_parse(handle->events + i, &fault))
+                        fault_handle(handle, &fault);
+}
+
+static void fault_poll(struct handle *handle) {
+        handle->is_reading = true;
+        handle->is_polling = true;
+        ring_poll(handle->fileh->pager->ring, &handle->read_op, handle->uffd);
+}
+
+/*
+ * Where the kernel says EAGAIN instead of waiting for an event, a poll waits. A client that makes its userfaultfd blocking shows itself by another error: it
+ * cannot be served any more, and is dropped. An interrupted read is such an error: the kernel had put the read on a thread of its own.
+ */
+static void fault_on_ready(struct ring_op *op, int result) {
+        struct handle *handle = (struct handle *) ((char *) op - offsetof(struct handle, read_op));
+        struct pager *pager = handle->fileh->pager;
+        bool was_poll = handle->is_polling;
+
+        handle->is_reading = false;
+        if (handle->is_closed) {
+                handle_freed(handle);
+                return;
+        }
+        if (!was_poll && result > 0)
+                fault_on_events(handle, (unsigned) result);
+        if (!was_poll && result == -EAGAIN)
+                fault_poll(handle);
+        else if (result > 0 && !(was_poll && result & (POLLERR | POLLNVAL)))
+                fault_listen(handle);
+        else
+                pager->drop_peer(pager, handle->peer, "its userfaultfd cannot be read without blocking");
+}
+
+void fault_listen(struct handle *handle) {
+        handle->is_reading = true;
+        handle->is_polling = false;
+        handle->read_op.done = fault_on_ready;
+        ring_read(handle->fileh->pager->ring, &handle->read_op, handle->uffd, handle->events, sizeof(handle->events), 0);
+}

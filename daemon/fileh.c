@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "fileh.h"
+#include "log.h"
+#include "pager.h"
+#include "store_file.h"
+
+static uint64_t fileh_round_up(uint64_t size, uint64_t block_size) {
+        return (size + block_size - 1) & ~(block_size - 1);
+}
+
+static void fileh_free(struct fileh *fileh) {
+        assert(fileh->map.n_used == 0 && TAILQ_EMPTY(&fileh->handles) && TAILQ_EMPTY(&fileh->loads));
+        log_debug("fileh %u: freed", fileh->id);
+        idtable_remove(&fileh->pager->filehs, fileh->id);
+        store_free(fileh->store);
+        pagemap_fini(&fileh->map);
+        ledger_file_fini(&fileh->ledger);
+        memory_fini(&fileh->memory);
+        pool_count(fileh->pager->pool, POOL_FILEHS, -1);
+        free(fileh);
+}
+
+/* What a fileh is made of, in order; a failure undoes what came before it. */
+static int fileh_build(struct fileh *fileh, const struct fileh_params *params) {
+        int r;
+
+        r = memory_init(&fileh->memory, fileh_round_up(params->size, params->block_size), params->is_huge);
+        if (r < 0)
+                return r;
+        r = ledger_file_init(&fileh->ledger, params->block_size, params->size);
+        if (r < 0)
+                goto fail_memory;
+        r = pagemap_init(&fileh->map, &fileh->ledger.memory);
+        if (r < 0)
+                goto fail_ledger;
+        r = -ENOMEM;
+        fileh->id = idtable_add(&fileh->pager->filehs, fileh);
+        if (!fileh->id)
+                goto fail_map;
+        r = store_file_new(fileh->pager->ring, params->fd, params->is_writable, &fileh->store);
+        if (r == 0)
+                return 0;
+
+        idtable_remove(&fileh->pager->filehs, fileh->id);
+fail_map:
+        pagemap_fini(&fileh->map);
+fail_ledger:
+        ledger_file_fini(&fileh->ledger);
+fail_memory:
+        memory_fini(&fileh->memory);
+        return r;
+}
+
+int fileh_new(struct pager *pager, const struct fileh_params *params, struct fileh **ret) {
+        struct fileh *fileh = calloc(1, sizeof(*fileh));
+        int r;
+
+        if (!fileh)
+                return -ENOMEM;
+        *fileh = (struct fileh) {
+                .pager = pager,
+                .identity = params->identity,
+                .is_shared = params->is_shared,
+                .has_writer = params->is_writable,
+                .uid = params->uid,
+                .size = params->size,
+                .block_size = params->block_size,
+                .block_shift = (unsigned) __builtin_ctzll(params->block_size),
+                .n_refs = 1,
+        };
+        TAILQ_INIT(&fileh->handles);
+        TAILQ_INIT(&fileh->loads);
+        TAILQ_INIT(&fileh->turn_queue);
+        STAILQ_INIT(&fileh->store_waiters);
+        STAILQ_INIT(&fileh->writeouts);
+        pagelist_init(&fileh->dirty, PAGELIST_DIRTY);
+        pagelist_init(&fileh->storing, PAGELIST_DIRTY);
+        r = fileh_build(fileh, params);
+        if (r < 0) {
+                free(fileh);
+                return r;
+        }
+        pool_count(pager->pool, POOL_FILEHS, 1);
+        *ret = fileh;
+        return 0;
+}
+
+void fileh_ref(struct fileh *fileh) {
+        fileh->n_refs++;
+}
+
+void fileh_unref(struct fileh *fileh) {
+        if (--fileh->n_refs == 0)
+                fileh_free(fileh);
+}
+
+/* Writers share with their own user only; readers with anybody, for who passes a descriptor may read that file anyway. */
+static bool fileh_may_join(const struct fileh *fileh, const struct fileh_params *params) {
+        return !params->is_writable || !fileh->has_writer || fileh->uid == params->uid;
+}
+
+struct fileh *fileh_find_shared(struct pager *pager, const struct fileh_params *params) {
+        struct fileh *found = NULL;
+
+        for (uint32_t id = idtable_next(&pager->filehs, 0); id; id = idtable_next(&pager->filehs, id)) {
+                struct fileh *fileh = idtable_get(&pager->filehs, id);
+
+                if (!fileh->is_shared || fileh->is_closing || fileh->block_size != params->block_size || fileh->memory.huge != params->is_huge ||
+                    fileh->identity.device != params->identity.device || fileh->identity.inode != params->identity.inode ||
+                    !fileh_may_join(fileh, params))
+                        continue;
+                if (!found || fileh->uid == params->uid)
+                        found = fileh;
+        }
+        return found;
+}
+
+int fileh_resize(struct fileh *fileh, uint64_t size) {
+        int r;
+
+        if (size < fileh->size)
+                return -EINVAL;
+        r = memory_grow(&fileh->memory, fileh_round_up(size, fileh->block_size));
+        if (r < 0)
+                return r;
+        fileh->size = size;
+        ledger_file_set_size(&fileh->ledger, size);
+        return 0;
+}
+
+uint64_t fileh_n_blocks(const struct fileh *fileh) {
+        return fileh_round_up(fileh->size, fileh->block_size) >> fileh->block_shift;
+}
+
+uint32_t fileh_page(const struct fileh *fileh, uint64_t block) {
+        return pagemap_get(&fileh->map, block);
+}
+
+enum page_state fileh_state(const struct fileh *fileh, uint64_t block) {
+        uint32_t id = fileh_page(fileh, block);
+
+        return id ? (enum page_state) pages_get(&fileh->pager->pages, id)->state : PAGE_EMPTY;
+}
+
+int fileh_add_page(struct fileh *fileh, uint64_t block, uint32_t load) {
+        struct pager *pager = fileh->pager;
+        struct page *page;
+        uint32_t id;
+        int r;
+
+        id = pages_new(&pager->pages);
+        if (!id)
+                return -ENOMEM;
+        r = pagemap_add(&fileh->map, block, id, PAGE_LOADING);
+        if (r < 0) {
+                pages_free(&pager->pages, id);
+                return r;
+        }
+        page = pages_get(&pager->pages, id);
+        page->block = block;
+        page->fileh = fileh->id;
+        page->state = PAGE_LOADING;
+        page->load = load;
+        page->on_lru = true;
+        pagelist_push_first(&pager->lru, &pager->pages, id);
+        return 0;
+}
+
+bool fileh_is_loaded_by(const struct fileh *fileh, uint64_t block, uint32_t load) {
+        uint32_t id = fileh_page(fileh, block);
+        const struct page *page = id ? pages_get(&fileh->pager->pages, id) : NULL;
+
+        return page && page->state == PAGE_LOADING && page->load == load;
+}
+
+/* The list of the dirty pages a state belongs to, or NULL. */
+static struct pagelist *fileh_dirty_list(struct fileh *fileh, enum page_state state) {
+        if (!state_is_dirty(state))
+                return NULL;
+        return state == PAGE_DIRTY ? &fileh->dirty : &fileh->storing;
+}
+
+static void fileh_change_list(struct fileh *fileh, uint32_t id, struct pagelist *before, struct pagelist *after) {
+        struct pager *pager = fileh->pager;
+
+        if (before == after)
+                return;
+        if (before)
+                pagelist_remove(before, &pager->pages, id);
+        if (after)
+                pagelist_push_last(after, &pager->pages, id);
+        if (!before != !after)
+                pool_count(pager->pool, POOL_DIRTY_BYTES, after ? (int64_t) fileh->block_size : -(int64_t) fileh->block_size);
+}
+
+static void fileh_leave_lru(struct fileh *fileh, uint32_t id, struct page *page) {
+        if (page->on_lru)
+                pagelist_remove(&fileh->pager->lru, &fileh->pager->pages, id);
+        page->on_lru = false;
+}
+
+/* What follows from being in RAM or not. A page that was dirty for so long that it left the order of use comes back as its oldest. */
+static void fileh_change_residence(struct fileh *fileh, uint32_t id, struct page *page, enum page_state before, enum page_state after) {
+        struct pager *pager = fileh->pager;
+
+        if (state_is_resident(after) && !state_is_resident(before))
+                fileh->n_resident++;
+        if (!state_is_resident(after) && state_is_resident(before))
+                fileh->n_resident--;
+        if (!state_is_resident(after) && after != PAGE_LOADING) {
+                fileh_leave_lru(fileh, id, page);
+                pool_give(pager->pool, fileh_take_room(fileh, id));
+        } else if (after == PAGE_LOADED && !page->on_lru) {
+                pagelist_push_last(&pager->lru, &pager->pages, id);
+                page->on_lru = true;
+        }
+}
+
+static void fileh_set_state(struct fileh *fileh, uint32_t id, enum page_state state, int error) {
+        struct page *page = pages_get(&fileh->pager->pages, id);
+        enum page_state before = page->state;
+
+        log_debug("fileh %u block %llu: %s -> %s", fileh->id, (unsigned long long) page->block, state_name(before), state_name(state));
+        if (state == PAGE_EMPTY)
+                pagemap_remove(&fileh->map, page->block);
+        else
+                pagemap_set(&fileh->map, page->block, state, -error);
+        page->state = (uint8_t) state;
+        page->error = (uint16_t) -error;
+        fileh_change_list(fileh, id, fileh_dirty_list(fileh, before), fileh_dirty_list(fileh, state));
+        fileh_change_residence(fileh, id, page, before, state);
+        if (state == PAGE_EMPTY)
+                pages_free(&fileh->pager->pages, id);
+}
+
+enum page_action fileh_page_event(struct fileh *fileh, uint32_t id, enum page_event event, int error) {
+        enum page_state before = pages_get(&fileh->pager->pages, id)->state;
+        struct page_transition t = state_transition(before, event);
+
+        if (t.next != before)
+                fileh_set_state(fileh, id, t.next, error);
+        return t.action;
+}
+
+void fileh_touch(struct fileh *fileh, uint32_t id) {
+        struct pager *pager = fileh->pager;
+        struct page *page = pages_get(&pager->pages, id);
+
+        if (pager->lru.first == id)
+                return;
+        fileh_leave_lru(fileh, id, page);
+        pagelist_push_first(&pager->lru, &pager->pages, id);
+        page->on_lru = true;
+}
+
+uint64_t fileh_take_room(struct fileh *fileh, uint32_t id) {
+        struct page *page = pages_get(&fileh->pager->pages, id);
+        bool had_room = page->has_room;
+
+        page->has_room = false;
+        return had_room ? fileh->block_size : 0;
+}

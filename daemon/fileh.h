@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BF_FILEH_H
+#define BF_FILEH_H
+
+/*
+ * A fileh: a view of one file, with its memory, its pages and who uses it. Here page states are assigned, and with them everything that follows from a
+ * state: the ledger, the lists, the counters, the room in the pool. What to do to the memory and the mappings is up to the callers.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "ledger_file.h"
+#include "memory.h"
+#include "page.h"
+#include "pagemap.h"
+#include "state.h"
+#include "waiter.h"
+#include "wire.h"
+
+struct handle;
+struct load;
+struct pager;
+struct store;
+struct writeout;
+
+/* What makes two opens mean the same file. */
+struct file_identity {
+        uint64_t device;
+        uint64_t inode;
+};
+
+struct fileh {
+        struct pager *pager;
+        uint32_t id; /* in pager->filehs */
+
+        struct file_identity identity;
+        bool is_shared;
+        bool has_writer; /* a read-write handle joined it at some time, of writer_uid */
+        uid_t uid;       /* of the first handle, and of all that write */
+        uint64_t size;   /* of the file, bytes */
+        uint64_t block_size;
+        unsigned block_shift;
+
+        struct memory memory;
+        struct ledger_file ledger;
+        struct pagemap map;
+        struct store *store;
+        enum wire_advice advice;
+
+        TAILQ_HEAD(, handle) handles; /* -> handle->entry */
+        unsigned n_refs;              /* handles, also closed ones until freed; jobs; loads and stores under way */
+        bool is_closing;              /* the last handle is closed */
+
+        struct pagelist dirty;   /* DIRTY, in order of becoming so -> page->dirty */
+        struct pagelist storing; /* STORING and STORING_DIRTIED -> page->dirty */
+        uint64_t n_resident;
+
+        TAILQ_HEAD(, load) loads;            /* all that are under way or wait -> load->fileh_entry */
+        TAILQ_HEAD(, load) turn_queue;       /* loads that wait for their turn, so that this file does not take all -> load->queue_entry */
+        uint64_t loading_bytes;              /* of the loads that have had their turn */
+        struct waiters store_waiters;        /* who touched a STORING_DROPPED page */
+        struct writeout *writeout;           /* the one under way */
+        STAILQ_HEAD(, writeout) writeouts;   /* those that wait for it -> writeout->entry */
+
+        uint64_t n_loads, n_stores, n_evictions, n_faults;
+};
+
+struct fileh_params {
+        struct file_identity identity;
+        uid_t uid;
+        bool is_shared;
+        bool is_huge;
+        bool is_writable;
+        uint64_t size;
+        uint64_t block_size;
+        int fd;
+};
+
+/* Takes params->fd if it succeeds. The caller holds it, until fileh_unref(). */
+int fileh_new(struct pager *pager, const struct fileh_params *params, struct fileh **ret);
+
+void fileh_ref(struct fileh *fileh);
+void fileh_unref(struct fileh *fileh);
+
+/* The shared fileh that such an open would join, or NULL. */
+struct fileh *fileh_find_shared(struct pager *pager, const struct fileh_params *params);
+
+int fileh_resize(struct fileh *fileh, uint64_t size);
+
+uint64_t fileh_n_blocks(const struct fileh *fileh);
+
+/* The page of a block, or 0; and its state. */
+uint32_t fileh_page(const struct fileh *fileh, uint64_t block);
+enum page_state fileh_state(const struct fileh *fileh, uint64_t block);
+
+/* Makes the page of an empty block, LOADING by that load; the most recently used. -ENOMEM. */
+int fileh_add_page(struct fileh *fileh, uint64_t block, uint32_t load);
+
+/* Is there a page of that block, LOADING by that load? */
+bool fileh_is_loaded_by(const struct fileh *fileh, uint64_t block, uint32_t load);
+
+/*
+ * Moves a page along: the one place where a state is assigned. The ledger says it before this returns, so a caller that makes a page writable does so after. A page
+ * that becomes EMPTY is freed. Returns what is to be done now.
+ */
+enum page_action fileh_page_event(struct fileh *fileh, uint32_t id, enum page_event event, int error);
+
+/* The page was touched: it is the most recently used. */
+void fileh_touch(struct fileh *fileh, uint32_t id);
+
+/* Takes the page's room out of its hands: the caller gives it back to the pool. Returns bytes. */
+uint64_t fileh_take_room(struct fileh *fileh, uint32_t id);
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fileh.h"
+#include "handle.h"
+#include "pager.h"
+
+int handle_new(struct fileh *fileh, uint64_t peer, int uffd, bool readonly, struct handle **ret) {
+        struct handle *handle = calloc(1, sizeof(*handle));
+
+        if (!handle)
+                return -ENOMEM;
+        *handle = (struct handle) { .peer = peer, .fileh = fileh, .uffd = uffd, .readonly = readonly };
+        handle->id = idtable_add(&fileh->pager->handles, handle);
+        if (!handle->id) {
+                free(handle);
+                return -ENOMEM;
+        }
+        fileh_ref(fileh);
+        TAILQ_INSERT_TAIL(&fileh->handles, handle, entry);
+        *ret = handle;
+        return 0;
+}
+
+void handle_freed(struct handle *handle) {
+        struct fileh *fileh = handle->fileh;
+
+        close(handle->uffd);
+        free(handle->mappings);
+        free(handle);
+        fileh_unref(fileh);
+}
+
+void handle_close(struct handle *handle) {
+        struct pager *pager = handle->fileh->pager;
+
+        assert(handle->n_mappings == 0);
+        TAILQ_REMOVE(&handle->fileh->handles, handle, entry);
+        idtable_remove(&pager->handles, handle->id);
+        handle->is_closed = true;
+        if (handle->is_reading)
+                ring_cancel(pager->ring, &handle->read_op);
+        else
+                handle_freed(handle);
+}
+
+/* The number of mappings that begin at or before the address. */
+static unsigned handle_search(const struct handle *handle, uint64_t address) {
+        unsigned low = 0, high = handle->n_mappings;
+
+        while (low < high) {
+                unsigned middle = low + (high - low) / 2;
+
+                if (handle->mappings[middle]->address <= address)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+struct mapping *handle_find(const struct handle *handle, uint64_t address) {
+        unsigned i = handle_search(handle, address);
+
+        if (i == 0 || address - handle->mappings[i - 1]->address >= handle->mappings[i - 1]->length)
+                return NULL;
+        return handle->mappings[i - 1];
+}
+
+static bool handle_overlaps(const struct handle *handle, uint64_t address, uint64_t length) {
+        unsigned i = handle_search(handle, address);
+
+        return handle_find(handle, address) || (i < handle->n_mappings && handle->mappings[i]->address - address < length);
+}
+
+int handle_map(struct handle *handle, uint64_t address, uint64_t offset, uint64_t length) {
+        unsigned i = handle_search(handle, address);
+        struct mapping **mappings, *mapping;
+
+        if (handle_overlaps(handle, address, length))
+                return -EEXIST;
+        if ((handle->n_mappings & (handle->n_mappings - 1)) == 0) { /* the table doubles at 0, 1, 2, 4, … */
+                mappings = reallocarray(handle->mappings, handle->n_mappings ? handle->n_mappings * 2 : 1, sizeof(struct mapping *));
+                if (!mappings)
+                        return -ENOMEM;
+                handle->mappings = mappings;
+        }
+        mapping = malloc(sizeof(*mapping));
+        if (!mapping)
+                return -ENOMEM;
+        *mapping = (struct mapping) {
+                .fileh = handle->fileh,
+                .uffd = handle->uffd,
+                .readonly = handle->readonly,
+                .address = address,
+                .offset = offset,
+                .length = length,
+        };
+        memmove(handle->mappings + i + 1, handle->mappings + i, (handle->n_mappings - i) * sizeof(struct mapping *));
+        handle->mappings[i] = mapping;
+        handle->n_mappings++;
+        pool_count(handle->fileh->pager->pool, POOL_MAPPINGS, 1);
+        return 0;
+}
+
+void handle_unmap(struct handle *handle, struct mapping *mapping) {
+        unsigned i = handle_search(handle, mapping->address) - 1;
+
+        assert(handle->mappings[i] == mapping);
+        handle->n_mappings--;
+        memmove(handle->mappings + i, handle->mappings + i + 1, (handle->n_mappings - i) * sizeof(struct mapping *));
+        free(mapping);
+        pool_count(handle->fileh->pager->pool, POOL_MAPPINGS, -1);
+}
+
+static bool handle_is_gone(int error) {
+        return error == -ESRCH || error == -ENOENT; /* no process, or no such range in it: nobody can write there */
+}
+
+int handles_protect(struct fileh *fileh, uint64_t first, uint64_t n, bool protect, struct handle **ret_handle) {
+        struct handle *handle;
+        int error = 0;
+
+        TAILQ_FOREACH(handle, &fileh->handles, entry)
+                for (unsigned i = 0; !handle->readonly && i < handle->n_mappings; i++) {
+                        int r = mapping_protect(handle->mappings[i], first, n, protect);
+
+                        if (r < 0 && !handle_is_gone(r)) {
+                                *ret_handle = handle;
+                                error = r;
+                        }
+                }
+        return error;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BF_HANDLE_H
+#define BF_HANDLE_H
+
+/* A handle: one client's hold on a fileh, with the userfaultfd through which its faults come and the mappings that show the fileh in its memory. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "mapping.h"
+#include "ring.h"
+#include "uffd.h"
+
+#define HANDLE_EVENTS 16
+
+struct fileh;
+
+struct handle {
+        uint32_t id;   /* in pager->handles */
+        uint64_t peer; /* whose it is */
+        struct fileh *fileh;
+        TAILQ_ENTRY(handle) entry; /* fileh->handles -> handle->entry */
+        int uffd;
+        bool readonly;
+        struct mapping **mappings; /* by address */
+        unsigned n_mappings;
+
+        /* The reading of faults (fault.c). */
+        bool is_closed;  /* freed when read_op has ended */
+        bool is_reading; /* read_op is under way */
+        bool is_polling; /* and is a poll */
+        struct ring_op read_op;
+        uint8_t events[HANDLE_EVENTS * UFFD_EVENT_BYTES];
+};
+
+/* Takes uffd if it succeeds, and holds the fileh. */
+int handle_new(struct fileh *fileh, uint64_t peer, int uffd, bool readonly, struct handle **ret);
+
+/* It has no mappings. It is freed, and lets go of the fileh, when the reading of faults has ended: handle_freed() then. */
+void handle_close(struct handle *handle);
+void handle_freed(struct handle *handle);
+
+/* -EEXIST: it overlaps another mapping of the handle. */
+int handle_map(struct handle *handle, uint64_t address, uint64_t offset, uint64_t length);
+
+/* The mapping is one of this handle's. */
+void handle_unmap(struct handle *handle, struct mapping *mapping);
+
+/* The mapping that an address lies in, or NULL. */
+struct mapping *handle_find(const struct handle *handle, uint64_t address);
+
+/* Write-protects blocks in every mapping of the fileh, or un-protects them. A negative errno: some mapping could not be; *ret_handle gets whose it is. */
+int handles_protect(struct fileh *fileh, uint64_t first, uint64_t n, bool protect, struct handle **ret_handle);
+
+#endif

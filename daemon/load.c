@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fileh.h"
+#include "load.h"
+#include "log.h"
+#include "mapping.h"
+#include "pager.h"
+#include "place.h"
+#include "reclaim.h"
+
+/* What the loads of one fileh may have under way. */
+#define LOAD_TURN_BYTES (UINT64_C(4) << 20)
+
+static void load_read(struct load *load);
+
+static uint64_t load_bytes(const struct load *load) {
+        return load->n_blocks << load->fileh->block_shift;
+}
+
+/* --- making and ending ---------------------------------------------------------------------------------------------------------------------------- */
+
+/* Those of the pages that are still its own are EMPTY again. */
+static void load_end_pages(struct load *load, uint64_t first, uint64_t n) {
+        for (uint64_t block = first; block < first + n; block++) {
+                if (fileh_is_loaded_by(load->fileh, block, load->id))
+                        (void) fileh_page_event(load->fileh, fileh_page(load->fileh, block), EVENT_LOAD_ENDED, 0);
+        }
+}
+
+int load_new(struct fileh *fileh, uint64_t block, uint64_t n, struct load **ret) {
+        struct pager *pager = fileh->pager;
+        struct load *load = calloc(1, sizeof(*load));
+
+        if (!load)
+                return -ENOMEM;
+        *load = (struct load) { .fileh = fileh, .block = block, .n_blocks = n };
+        STAILQ_INIT(&load->waiters);
+        load->id = idtable_add(&pager->loads, load);
+        if (!load->id) {
+                free(load);
+                return -ENOMEM;
+        }
+        for (uint64_t i = 0; i < n; i++)
+                if (fileh_add_page(fileh, block + i, load->id) < 0) {
+                        load_end_pages(load, block, i);
+                        idtable_remove(&pager->loads, load->id);
+                        free(load);
+                        return -ENOMEM;
+                }
+        fileh_ref(fileh);
+        TAILQ_INSERT_TAIL(&fileh->loads, load, fileh_entry);
+        *ret = load;
+        return 0;
+}
+
+static void load_give_turn_back(struct load *load) {
+        struct fileh *fileh = load->fileh;
+        struct load *next;
+
+        if (!load->has_turn)
+                return;
+        load->has_turn = false;
+        fileh->loading_bytes -= load_bytes(load);
+        next = TAILQ_FIRST(&fileh->turn_queue);
+        if (!next)
+                return;
+        TAILQ_REMOVE(&fileh->turn_queue, next, queue_entry);
+        load_start(next);
+}
+
+/* All its pages have ended one way or another. */
+static void load_free(struct load *load) {
+        struct fileh *fileh = load->fileh;
+        struct pager *pager = fileh->pager;
+
+        TAILQ_REMOVE(&fileh->loads, load, fileh_entry);
+        idtable_remove(&pager->loads, load->id);
+        bufs_put(&pager->bufs, load->buf, load_bytes(load));
+        waiters_end(&load->waiters, load->error, mapping_wake);
+        load_give_turn_back(load);
+        free(load);
+        fileh_unref(fileh);
+}
+
+/* --- turn and room -------------------------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t load_turn_limit(const struct fileh *fileh) {
+        uint64_t quarter = fileh->pager->pool->bytes / 4;
+
+        return quarter < LOAD_TURN_BYTES ? quarter : LOAD_TURN_BYTES;
+}
+
+/* Takes room for those pages that are still the load's own. */
+static bool load_take_room(struct load *load) {
+        struct fileh *fileh = load->fileh;
+        uint64_t n_owned = 0;
+
+        for (uint64_t i = 0; i < load->n_blocks; i++)
+                n_owned += fileh_is_loaded_by(fileh, load->block + i, load->id);
+        if (!pool_take(fileh->pager->pool, n_owned << fileh->block_shift))
+                return false;
+        for (uint64_t i = 0; i < load->n_blocks; i++)
+                if (fileh_is_loaded_by(fileh, load->block + i, load->id))
+                        pages_get(&fileh->pager->pages, fileh_page(fileh, load->block + i))->has_room = true;
+        return true;
+}
+
+/* Without room it reclaims; while others wait for room it does not overtake them. */
+static bool load_find_room(struct load *load) {
+        struct pager *pager = load->fileh->pager;
+
+        if (!TAILQ_EMPTY(&pager->room_queue))
+                return false;
+        do
+                if (load_take_room(load))
+                        return true;
+        while (reclaim_batch(pager, load_bytes(load)) > 0);
+        return false;
+}
+
+static void load_on_room_timer(struct ring_op *op, int result) {
+        struct pager *pager = (struct pager *) ((char *) op - offsetof(struct pager, room_timer));
+
+        (void) result;
+        pager->room_timer_is_set = false;
+        load_room_changed(pager);
+}
+
+static void load_set_room_timer(struct pager *pager) {
+        struct load *first = TAILQ_FIRST(&pager->room_queue);
+
+        if (!first || pager->room_timer_is_set)
+                return;
+        pager->room_timer_is_set = true;
+        pager->room_timer.done = load_on_room_timer;
+        ring_timer(pager->ring, &pager->room_timer, first->deadline);
+}
+
+void load_start(struct load *load) {
+        struct fileh *fileh = load->fileh;
+        struct pager *pager = fileh->pager;
+
+        if (fileh->loading_bytes > 0 && fileh->loading_bytes + load_bytes(load) > load_turn_limit(fileh)) {
+                load->stage = LOAD_WAITS_TURN;
+                TAILQ_INSERT_TAIL(&fileh->turn_queue, load, queue_entry);
+                return;
+        }
+        load->has_turn = true;
+        fileh->loading_bytes += load_bytes(load);
+        if (load_find_room(load)) {
+                load_read(load);
+                return;
+        }
+        load->stage = LOAD_WAITS_ROOM;
+        load->deadline = ring_now() + pager->options.room_timeout_usec;
+        TAILQ_INSERT_TAIL(&pager->room_queue, load, queue_entry);
+        load_set_room_timer(pager);
+}
+
+static void load_fail(struct load *load, uint64_t n, int error) {
+        if (load->error == 0)
+                load->error = error;
+        place_failure(load->fileh, load->id, &load->waiters, load->block + load->n_ended, n, error);
+        load->n_ended += n;
+}
+
+static void load_fail_rest(struct load *load, int error) {
+        load_fail(load, load->n_blocks - load->n_ended, error);
+        load_free(load);
+}
+
+void load_room_changed(struct pager *pager) {
+        struct load *load;
+
+        while ((load = TAILQ_FIRST(&pager->room_queue))) {
+                bool has_room = load_take_room(load) || (reclaim_batch(pager, load_bytes(load)) > 0 && load_take_room(load));
+
+                if (!has_room && ring_now() < load->deadline)
+                        break;
+                TAILQ_REMOVE(&pager->room_queue, load, queue_entry);
+                if (has_room)
+                        load_read(load);
+                else
+                        load_fail_rest(load, -ENOMEM);
+        }
+        load_set_room_timer(pager);
+}
+
+/* --- reading -------------------------------------------------------------------------------------------------------------------------------------- */
+
+/* The bytes of the read under way that lie inside the file. */
+static uint64_t load_bytes_inside(const struct load *load) {
+        const struct fileh *fileh = load->fileh;
+        uint64_t length = load->n_read << fileh->block_shift;
+
+        if (load->request.offset >= fileh->size)
+                return 0;
+        return length < fileh->size - load->request.offset ? length : fileh->size - load->request.offset;
+}
+
+/* The first n_good blocks of the read are whole: what lies behind the end of the file is zero. */
+static void load_place_good(struct load *load, uint64_t n_good) {
+        uint64_t inside = load_bytes_inside(load), good = n_good << load->fileh->block_shift;
+        int r;
+
+        if (inside < good)
+                memset((char *) load->request.buf + inside, 0, good - inside);
+        r = place_content(load->fileh, load->id, &load->waiters, load->block + load->n_ended, n_good, load->request.buf);
+        if (r < 0 && load->error == 0)
+                load->error = r;
+        load->n_ended += n_good;
+}
+
+static uint64_t load_n_good(const struct load *load) {
+        if (load->request.n_done >= load_bytes_inside(load))
+                return load->n_read;
+        return load->request.n_done >> load->fileh->block_shift;
+}
+
+/* After an error in a run the next read is of the failing block alone: only that one is to fail. Where the file ends before its size, it was truncated. */
+static void load_on_read(struct store_request *request, int error) {
+        struct load *load = (struct load *) ((char *) request - offsetof(struct load, request));
+        uint64_t n_good = load_n_good(load), n_read = load->n_read;
+
+        load_place_good(load, n_good);
+        if (n_good < n_read && n_read == 1)
+                load_fail(load, 1, error < 0 ? error : -EIO);
+        if (load->n_ended == load->n_blocks) {
+                load_free(load);
+                return;
+        }
+        load->n_read = n_good < n_read && n_read > 1 ? 1 : load->n_blocks - load->n_ended;
+        load_read(load);
+}
+
+static void load_read(struct load *load) {
+        struct fileh *fileh = load->fileh;
+        uint64_t skip = load->n_ended << fileh->block_shift;
+
+        load->stage = LOAD_READS;
+        if (!load->buf) {
+                load->n_read = load->n_blocks;
+                load->buf = bufs_get(&fileh->pager->bufs, load_bytes(load));
+        }
+        if (!load->buf) {
+                load_fail_rest(load, -ENOMEM);
+                return;
+        }
+        load->request.buf = (char *) load->buf + skip;
+        load->request.offset = (load->block << fileh->block_shift) + skip;
+        load->request.length = (uint32_t) (load->n_read << fileh->block_shift);
+        load->request.done = load_on_read;
+        store_read(fileh->store, &load->request);
+}
+
+/* --- when others change their minds --------------------------------------------------------------------------------------------------------------- */
+
+struct load *load_of_page(struct fileh *fileh, uint32_t id) {
+        struct load *load = idtable_get(&fileh->pager->loads, pages_get(&fileh->pager->pages, id)->load);
+
+        assert(load);
+        return load;
+}
+
+void load_abandon(struct fileh *fileh, uint32_t id) {
+        struct load *load = load_of_page(fileh, id);
+        uint64_t block = pages_get(&fileh->pager->pages, id)->block;
+        struct waiters waiters = STAILQ_HEAD_INITIALIZER(waiters);
+        enum page_action action;
+
+        waiters_take_faults(&load->waiters, block, block, &waiters);
+        action = fileh_page_event(fileh, id, EVENT_INVALIDATE, 0);
+        assert(action == ACTION_ABANDON);
+        (void) action;
+        waiters_end(&waiters, 0, mapping_wake);
+}
+
+static void load_cancel(struct load *load) {
+        load->error = -ECANCELED;
+        load_end_pages(load, load->block, load->n_blocks);
+        load_free(load);
+}
+
+void load_cancel_waiting(struct fileh *fileh) {
+        struct load *load, *next;
+
+        while ((load = TAILQ_FIRST(&fileh->turn_queue))) { /* before those with a turn: theirs would go to these */
+                TAILQ_REMOVE(&fileh->turn_queue, load, queue_entry);
+                load_cancel(load);
+        }
+        for (load = TAILQ_FIRST(&fileh->pager->room_queue); load; load = next) {
+                next = TAILQ_NEXT(load, queue_entry);
+                if (load->fileh != fileh)
+                        continue;
+                TAILQ_REMOVE(&fileh->pager->room_queue, load, queue_entry);
+                load_cancel(load);
+        }
+}
+
+void load_forget_mapping(struct fileh *fileh, const struct mapping *mapping) {
+        struct load *load;
+
+        TAILQ_FOREACH(load, &fileh->loads, fileh_entry)
+                waiters_remove_mapping(&load->waiters, mapping);
+        waiters_remove_mapping(&fileh->store_waiters, mapping);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BF_LOAD_H
+#define BF_LOAD_H
+
+/*
+ * Loads: from the file into the memory. A load covers a run of blocks. It waits for its turn (so that one file, perhaps on a device that hangs, does not
+ * take everything), then for room in the pool, then reads, then places what it read and shows it to who waits.
+ * A page whose block was invalidated meanwhile has left the load, which notices when it ends: what it read of that block goes nowhere.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "store.h"
+#include "waiter.h"
+
+/* A run is not longer than this, or one block. */
+#define LOAD_RUN_BYTES (UINT64_C(256) << 10)
+
+struct fileh;
+struct pager;
+
+struct load {
+        uint32_t id; /* in pager->loads */
+        struct fileh *fileh;
+        uint64_t block;
+        uint64_t n_blocks;
+        uint64_t n_ended;  /* of them, those that were placed or failed */
+        uint64_t n_read;   /* the blocks of the read under way */
+        int error;         /* the first one */
+        bool has_turn;
+        uint64_t deadline; /* while it waits for room */
+        void *buf;
+        struct store_request request;
+        struct waiters waiters;
+        TAILQ_ENTRY(load) fileh_entry; /* fileh->loads -> load->fileh_entry */
+        TAILQ_ENTRY(load) queue_entry; /* fileh->turn_queue or pager->room_queue -> load->queue_entry */
+        enum {
+                LOAD_WAITS_TURN,
+                LOAD_WAITS_ROOM,
+                LOAD_READS,
+        } stage;
+};
+
+/* Begins to load n blocks, all of them EMPTY. The caller adds who waits. -ENOMEM: nothing was begun. */
+int load_new(struct fileh *fileh, uint64_t block, uint64_t n, struct load **ret);
+
+/* Sets it going, once those that wait are in its list. */
+void load_start(struct load *load);
+
+/* The load a page waits for. */
+struct load *load_of_page(struct fileh *fileh, uint32_t id);
+
+/* The block of a LOADING page was invalidated: the page is EMPTY now, and who waited for it asks again. */
+void load_abandon(struct fileh *fileh, uint32_t id);
+
+/* There may be room again: begins those that waited for it, in their order; fails those that waited for too long. */
+void load_room_changed(struct pager *pager);
+
+/* Nobody wants the loads of this fileh that have not begun to read. */
+void load_cancel_waiting(struct fileh *fileh);
+
+/* Nothing waits through that mapping any more. */
+void load_forget_mapping(struct fileh *fileh, const struct mapping *mapping);
+
+#endif

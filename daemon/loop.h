@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BF_LOOP_H
+#define BF_LOOP_H
+
+/* The main thread's event loop: descriptors and signals. Only loop.c knows libevent. */
+
+struct loop;
+struct loop_event;
+
+typedef void loop_callback(void *owner);
+
+int loop_new(struct loop **ret);
+void loop_free(struct loop *loop);
+
+/* callback(owner) whenever fd (borrowed) can be read. NULL: no memory. Freed before fd is closed. */
+struct loop_event *loop_on_readable(struct loop *loop, int fd, loop_callback *callback, void *owner);
+
+/* The same for writing, once, each time loop_event_arm() was called. */
+struct loop_event *loop_on_writable(struct loop *loop, int fd, loop_callback *callback, void *owner);
+void loop_event_arm(struct loop_event *event);
+
+struct loop_event *loop_on_signal(struct loop *loop, int signal, loop_callback *callback, void *owner);
+void loop_event_free(struct loop_event *event);
+
+/* Calls back until loop_quit(). */
+int loop_run(struct loop *loop);
+void loop_quit(struct loop *loop);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Builds the daemon's parts, runs it, and takes it down in reverse. */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "chan.h"
+#include "log.h"
+#include "loop.h"
+#include "notify.h"
+#include "options.h"
+#include "pager_thread.h"
+#include "pool.h"
+#include "server.h"
+#include "size.h"
+#include "uffd.h"
+#include "uffd_features.h"
+
+struct daemon {
+        struct options options;
+        struct pool pool;
+        struct loop *loop;
+        struct loop_event *on_signal[3];
+        struct pager_thread *pager;
+        struct server *server;
+        bool has_socket; /* ours, to be removed at the end */
+};
+
+/* Says what an older kernel lacks. */
+static int main_check_kernel(void) {
+        char missing[UFFD_FEATURES_TEXT_MAX];
+        uint64_t features;
+        int r;
+
+        r = uffd_probe(&features);
+        if (r < 0) {
+                log_error("cannot create a userfaultfd: %s (the kernel needs CONFIG_USERFAULTFD, and Linux 6.6 or newer)", strerror(-r));
+                return r;
+        }
+        if (uffd_features_missing(features, missing) > 0) {
+                log_error("the kernel's userfaultfd lacks %s: bigfiled needs Linux 6.6 or newer", missing);
+                return -ENOSYS;
+        }
+        return 0;
+}
+
+static void main_raise_descriptor_limit(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        (void) setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void main_on_quit(void *owner) {
+        struct daemon *d = owner;
+
+        loop_quit(d->loop);
+}
+
+static void main_on_hangup(void *owner) {
+        (void) owner; /* there is nothing to read again */
+}
+
+static int main_catch_signals(struct daemon *d) {
+        signal(SIGPIPE, SIG_IGN);
+        d->on_signal[0] = loop_on_signal(d->loop, SIGTERM, main_on_quit, d);
+        d->on_signal[1] = loop_on_signal(d->loop, SIGINT, main_on_quit, d);
+        d->on_signal[2] = loop_on_signal(d->loop, SIGHUP, main_on_hangup, d);
+        return d->on_signal[0] && d->on_signal[1] && d->on_signal[2] ? 0 : -ENOMEM;
+}
+
+static int main_listen(struct daemon *d, int *ret_fd) {
+        const struct options *o = &d->options;
+        const char *path = o->socket_path ? o->socket_path : OPTIONS_SOCKET_DEFAULT;
+        int fd = o->socket_path ? -1 : notify_listen_fd(), r;
+
+        if (fd >= 0) {
+                *ret_fd = fd;
+                return 0;
+        }
+        r = chan_listen(path, o->socket_mode, &fd);
+        if (r == -EADDRINUSE)
+                log_error("cannot listen at %s: it is served already, or no socket (stop that daemon, or name another path with --socket)", path);
+        else if (r < 0)
+                log_error("cannot listen at %s: %s (create the folder with the right permissions, or name another path with --socket)", path, strerror(-r));
+        if (r < 0)
+                return r;
+        d->has_socket = true;
+        if (o->socket_group != (gid_t) -1 && chown(path, (uid_t) -1, o->socket_group) < 0) {
+                r = -errno;
+                log_error("cannot give %s to group %u: %s", path, (unsigned) o->socket_group, strerror(-r));
+                close(fd);
+                return r;
+        }
+        *ret_fd = fd;
+        return 0;
+}
+
+/* Opening the device is what needs a privilege: clients that have none work with ours. */
+static int main_open_device(const struct daemon *d) {
+        int fd, r;
+
+        if (!d->options.lends)
+                return -1;
+        r = uffd_open_device(&fd);
+        if (r == 0)
+                return fd;
+        if (d->options.private_fd < 0)
+                log_warning("cannot open /dev/userfaultfd to lend it: %s (clients then need vm.unprivileged_userfaultfd=1 or CAP_SYS_PTRACE)", strerror(-r));
+        return -1;
+}
+
+static int main_serve(struct daemon *d) {
+        struct server_params params = { .loop = d->loop, .pool = &d->pool, .pager = d->pager, .listen_fd = -1, .private_fd = d->options.private_fd };
+        char size[SIZE_TEXT_MAX];
+        int r;
+
+        if (d->options.private_fd < 0) {
+                r = main_listen(d, &params.listen_fd);
+                if (r < 0)
+                        return r;
+        }
+        params.lend_fd = main_open_device(d);
+        r = server_new(&params, &d->server);
+        if (r < 0) {
+                log_error("cannot serve: %s", strerror(-r));
+                return r;
+        }
+        if (d->options.private_fd < 0)
+                log_info("serving, with a pool of %s", size_format(d->pool.bytes, size));
+        notify_ready(d->options.ready_fd);
+        return loop_run(d->loop);
+}
+
+static int main_build(struct daemon *d) {
+        int r;
+
+        main_raise_descriptor_limit();
+        pool_init(&d->pool, d->options.pool_bytes);
+        r = loop_new(&d->loop);
+        if (r == 0)
+                r = main_catch_signals(d);
+        if (r == 0)
+                r = pager_thread_new(&d->pool, &d->options.pager, &d->pager);
+        if (r < 0)
+                log_error("cannot start: %s (io_uring is needed: see kernel.io_uring_disabled and memory limits)", strerror(-r));
+        return r;
+}
+
+static void main_tear_down(struct daemon *d) {
+        notify_stopping();
+        server_free(d->server);
+        if (d->has_socket)
+                (void) unlink(d->options.socket_path ? d->options.socket_path : OPTIONS_SOCKET_DEFAULT);
+        if (!pager_thread_free(d->pager)) {
+                log_warning("ending although a file's device does not answer");
+                _exit(EX_OK);
+        }
+        for (unsigned i = 0; i < 3; i++)
+                loop_event_free(d->on_signal[i]);
+        loop_free(d->loop);
+}
+
+/* A private daemon goes to the background before it has threads; its client waits for the parent's exit code. */
+static void main_detach(void) {
+        pid_t pid = fork();
+
+        if (pid < 0) {
+                log_error("cannot fork: %s", strerror(errno));
+                exit(EX_OSERR);
+        }
+        if (pid > 0)
+                _exit(EX_OK);
+        (void) setsid();
+}
+
+int main(int argc, char **argv) {
+        struct daemon d = { .loop = NULL };
+        int r;
+
+        switch (options_parse(argc, argv, &d.options)) {
+        case OPTIONS_DONE:
+                return EX_OK;
+        case OPTIONS_BAD:
+                return EX_USAGE;
+        case OPTIONS_RUN:
+                break;
+        }
+        log_set_level(d.options.log_level);
+        if (main_check_kernel() < 0)
+                return EX_UNAVAILABLE;
+        if (d.options.private_fd >= 0)
+                main_detach();
+        r = main_build(&d);
+        if (r == 0)
+                r = main_serve(&d);
+        main_tear_down(&d);
+        return r < 0 ? EX_OSERR : EX_OK;
+}

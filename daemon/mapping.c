@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "fileh.h"
+#include "mapping.h"
+#include "uffd.h"
+
+uint64_t mapping_block(const struct mapping *mapping, uint64_t address) {
+        return (address - mapping->address + mapping->offset) >> mapping->fileh->block_shift;
+}
+
+uint64_t mapping_address(const struct mapping *mapping, uint64_t block) {
+        return mapping->address + (block << mapping->fileh->block_shift) - mapping->offset;
+}
+
+bool mapping_shows(const struct mapping *mapping, uint64_t block) {
+        uint64_t offset = block << mapping->fileh->block_shift;
+
+        return offset >= mapping->offset && offset - mapping->offset < mapping->length;
+}
+
+int mapping_fill(struct mapping *mapping, uint64_t block, uint64_t n, const void *buf, bool writable) {
+        return uffd_copy(mapping->uffd, mapping_address(mapping, block), buf, n << mapping->fileh->block_shift, !writable);
+}
+
+int mapping_show(struct mapping *mapping, uint64_t block, bool writable) {
+        return uffd_continue(mapping->uffd, mapping_address(mapping, block), mapping->fileh->block_size,
+                             memory_page_size(&mapping->fileh->memory), !writable && !mapping->readonly);
+}
+
+int mapping_protect(struct mapping *mapping, uint64_t first, uint64_t n, bool protect) {
+        uint64_t begin = first << mapping->fileh->block_shift, end = (first + n) << mapping->fileh->block_shift;
+        uint64_t mapping_end = mapping->offset + mapping->length;
+
+        if (begin < mapping->offset)
+                begin = mapping->offset;
+        if (end > mapping_end)
+                end = mapping_end;
+        if (begin >= end || mapping->readonly)
+                return 0;
+        return uffd_protect(mapping->uffd, mapping->address + begin - mapping->offset, end - begin, protect);
+}
+
+void mapping_poison(struct mapping *mapping, uint64_t block) {
+        struct fileh *fileh = mapping->fileh;
+
+        if (uffd_poison(mapping->uffd, mapping_address(mapping, block), fileh->block_size, memory_page_size(&fileh->memory)) < 0)
+                mapping_wake(mapping, block);
+}
+
+void mapping_wake(struct mapping *mapping, uint64_t block) {
+        (void) uffd_wake(mapping->uffd, mapping_address(mapping, block), mapping->fileh->block_size); /* a process that is gone waits no more */
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BF_MAPPING_H
+#define BF_MAPPING_H
+
+/*
+ * A mapping: a range of one client's address space that shows a window of a fileh; and what can be done to a page there. It turns blocks into addresses and
+ * back. Where the client has changed its address space behind our back, what is asked here fails, and that is the client's loss alone.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct fileh;
+
+/* address, offset and length are whole blocks */
+struct mapping {
+        struct fileh *fileh;
+        int uffd;      /* borrowed from the handle */
+        bool readonly; /* a private mapping of a read-only memory: it can be shown pages, not given new ones */
+        uint64_t address;
+        uint64_t offset;
+        uint64_t length;
+};
+
+uint64_t mapping_block(const struct mapping *mapping, uint64_t address);
+uint64_t mapping_address(const struct mapping *mapping, uint64_t block);
+bool mapping_shows(const struct mapping *mapping, uint64_t block);
+
+/* Fills n blocks that are not in the memory yet, and shows them. -EEXIST: something is in the memory. */
+int mapping_fill(struct mapping *mapping, uint64_t block, uint64_t n, const void *buf, bool writable);
+
+/* Shows a block that is in the memory. -EFAULT: it is not. */
+int mapping_show(struct mapping *mapping, uint64_t block, bool writable);
+
+/* Write-protects the blocks from first on that it shows, or un-protects them. */
+int mapping_protect(struct mapping *mapping, uint64_t first, uint64_t n, bool protect);
+
+/* Who touches the block gets SIGBUS, and who waits for it. */
+void mapping_poison(struct mapping *mapping, uint64_t block);
+
+/* Who waits for the block asks again. */
+void mapping_wake(struct mapping *mapping, uint64_t block);
+
+#endif

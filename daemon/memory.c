@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "memory.h"
+
+#define MEMORY_HUGE_PAGES_FREE "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
+
+/* Without this, opening a handle would succeed and every touch of it fail. */
+static bool memory_has_huge_pages(void) {
+        unsigned long n = 0;
+        FILE *f = fopen(MEMORY_HUGE_PAGES_FREE, "re");
+
+        if (!f)
+                return false;
+        if (fscanf(f, "%lu", &n) != 1)
+                n = 0;
+        fclose(f);
+        return n > 0;
+}
+
+/* Sealed against shrinking, so that nobody can make another's touch SIGBUS; and private to its owner, or another uid that holds a read-only descriptor
+ * could reopen it for writing. */
+static int memory_prepare(int fd, uint64_t size) {
+        if (ftruncate(fd, (off_t) size) < 0 || fchmod(fd, 0600) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) < 0)
+                return -errno;
+        return 0;
+}
+
+int memory_init(struct memory *memory, uint64_t size, bool huge) {
+        int fd, r;
+
+        if (huge && !memory_has_huge_pages())
+                return -ENOMEM;
+        fd = memfd_create("bigfiled", MFD_CLOEXEC | MFD_ALLOW_SEALING | (huge ? MFD_HUGETLB | MFD_HUGE_2MB : 0u));
+        if (fd < 0)
+                return -errno;
+        r = memory_prepare(fd, size);
+        if (r < 0) {
+                close(fd);
+                return r;
+        }
+        *memory = (struct memory) { .fd = fd, .huge = huge };
+        return 0;
+}
+
+void memory_fini(struct memory *memory) {
+        if (memory->fd >= 0)
+                close(memory->fd);
+        memory->fd = -1;
+}
+
+uint64_t memory_page_size(const struct memory *memory) {
+        return memory->huge ? UINT64_C(2) << 20 : UINT64_C(4096);
+}
+
+int memory_grow(struct memory *memory, uint64_t size) {
+        return ftruncate(memory->fd, (off_t) size) < 0 ? -errno : 0;
+}
+
+int memory_reopen_readonly(int fd, int *ret_fd) {
+        char path[64];
+        int copy;
+
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        copy = open(path, O_RDONLY | O_CLOEXEC);
+        if (copy < 0)
+                return -errno;
+        *ret_fd = copy;
+        return 0;
+}
+
+int memory_open(const struct memory *memory, bool readonly, int *ret_fd) {
+        int copy;
+
+        if (readonly)
+                return memory_reopen_readonly(memory->fd, ret_fd);
+        copy = fcntl(memory->fd, F_DUPFD_CLOEXEC, 0);
+        if (copy < 0)
+                return -errno;
+        *ret_fd = copy;
+        return 0;
+}
+
+int memory_punch(struct memory *memory, uint64_t offset, uint64_t length) {
+        int r;
+
+        do
+                r = fallocate(memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t) offset, (off_t) length);
+        while (r < 0 && errno == EINTR);
+        return r < 0 ? -errno : 0;
+}
+
+int memory_read(struct memory *memory, uint64_t offset, void *buf, size_t length) {
+        for (size_t done = 0; done < length;) {
+                ssize_t n = pread(memory->fd, (char *) buf + done, length - done, (off_t) (offset + done));
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0)
+                        return n < 0 ? -errno : -EIO;
+                done += (size_t) n;
+        }
+        return 0;
+}
+
+/* hugetlbfs has no write(2) */
+static int memory_write_huge(struct memory *memory, uint64_t offset, const void *buf, size_t length) {
+        void *window = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, memory->fd, (off_t) offset);
+
+        if (window == MAP_FAILED)
+                return -errno;
+        memcpy(window, buf, length);
+        munmap(window, length);
+        return 0;
+}
+
+int memory_write(struct memory *memory, uint64_t offset, const void *buf, size_t length) {
+        if (memory->huge)
+                return memory_write_huge(memory, offset, buf, length);
+        for (size_t done = 0; done < length;) {
+                ssize_t n = pwrite(memory->fd, (const char *) buf + done, length - done, (off_t) (offset + done));
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0)
+                        return n < 0 ? -errno : -EIO;
+                done += (size_t) n;
+        }
+        return 0;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BF_MEMORY_H
+#define BF_MEMORY_H
+
+/*
+ * The memory of one fileh: a memfd as large as the file, rounded up to a block. A page is in RAM exactly when its range holds a page.
+ * It knows memfds; it does not know page states, nor who maps it.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct memory {
+        int fd;
+        bool huge;
+};
+
+/* size: a multiple of the block size. huge: 2 MiB pages of the host's reserve; -ENOMEM if it has none free. */
+int memory_init(struct memory *memory, uint64_t size, bool huge);
+void memory_fini(struct memory *memory);
+
+/* Of the kernel's pages it is made of, bytes. */
+uint64_t memory_page_size(const struct memory *memory);
+
+int memory_grow(struct memory *memory, uint64_t size);
+
+/* Another descriptor of it, the caller's: read-write, or read-only. */
+int memory_open(const struct memory *memory, bool readonly, int *ret_fd);
+
+/* Takes the range out of RAM, and so out of every mapping. */
+int memory_punch(struct memory *memory, uint64_t offset, uint64_t length);
+
+/* Copies out of it, or into it where no mapping can be used for that. */
+int memory_read(struct memory *memory, uint64_t offset, void *buf, size_t length);
+int memory_write(struct memory *memory, uint64_t offset, const void *buf, size_t length);
+
+/* A read-only descriptor of a memfd: who holds only that cannot change it. */
+int memory_reopen_readonly(int fd, int *ret_fd);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BF_PAGER_H
+#define BF_PAGER_H
+
+/*
+ * What one pager owns: its ring, the pages of its filehs in order of use, the filehs themselves, and the queues of what waits. All of it belongs to the
+ * pager's thread (pager_thread.h); only the pool is shared with other threads. Nothing of it needs a lock.
+ */
+
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "bufs.h"
+#include "idtable.h"
+#include "job.h"
+#include "page.h"
+#include "pool.h"
+#include "ring.h"
+#include "wire.h"
+
+struct fileh;
+struct load;
+
+struct pager_options {
+        uint64_t room_timeout_usec; /* how long a load waits for room */
+        unsigned reclaim_batch;     /* pages */
+};
+
+/* Whom to answer. */
+struct reply_to {
+        uint64_t peer;
+        uint32_t serial;
+        uint16_t id;
+};
+
+struct pager {
+        struct ring *ring;
+        struct pool *pool; /* borrowed */
+        struct pager_options options;
+        struct bufs bufs;
+        struct pages pages;
+        struct pagelist lru;    /* most recently used first -> page->lru */
+        struct idtable filehs;  /* struct fileh */
+        struct idtable handles; /* struct handle */
+        struct idtable loads;   /* struct load */
+        struct jobs jobs;
+        TAILQ_HEAD(, load) room_queue; /* loads that wait for room, the longest first -> load->queue_entry */
+        struct ring_op room_timer;
+        bool room_timer_is_set;
+        bool is_reclaiming; /* between the low and the high mark */
+
+        /* Set by the thread that runs it: how to answer a peer, and how to be rid of one. fds are taken. */
+        void (*reply)(struct pager *pager, uint64_t peer, union wire_msg *msg, const int *fds, unsigned n_fds);
+        void (*drop_peer)(struct pager *pager, uint64_t peer, const char *why);
+};
+
+int pager_init(struct pager *pager, struct pool *pool, const struct pager_options *options);
+void pager_fini(struct pager *pager);
+
+/* The plain reply: 0 or a negative errno. */
+void pager_reply_error(struct pager *pager, const struct reply_to *to, int error);
+
+#endif

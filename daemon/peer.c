@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * What ends a peer is noted where it is found (peer_fail) and carried out where the main loop called in (peer_settle): in between, nothing is freed.
+ */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "backing.h"
+#include "chan.h"
+#include "log.h"
+#include "peer.h"
+#include "uffd.h"
+
+/* Messages of one peer handled in a row: then others have their turn. */
+#define PEER_MESSAGES_IN_A_ROW 16
+
+/* A reply that waits until the client reads. */
+struct peer_out {
+        STAILQ_ENTRY(peer_out) entry; /* peer->out -> out->entry */
+        struct pager_reply reply;
+};
+
+struct peer {
+        struct peer_host *host;
+        uint64_t id;
+        int fd;
+        int pidfd; /* -1: the process is not to be seen from here */
+        struct ucred cred;
+        char name[48];
+        struct loop_event *readable;
+        struct loop_event *writable;
+        struct loop_event *exited;
+        bool has_greeted;
+        unsigned n_requests; /* without a reply sent */
+        unsigned n_handles;  /* open, or asked for */
+        unsigned n_mappings; /* the same */
+        STAILQ_HEAD(, peer_out) out;
+        struct pager_farewell *farewell;
+        const char *failure; /* why it is to go */
+};
+
+static void peer_fail(struct peer *peer, const char *why) {
+        if (!peer->failure)
+                peer->failure = why;
+}
+
+static void peer_settle(struct peer *peer) {
+        if (peer->failure)
+                peer->host->gone(peer->host, peer, peer->failure);
+}
+
+/* --- sending -------------------------------------------------------------------------------------------------------------------------------------- */
+
+static void peer_close_fds(struct pager_reply *reply) {
+        for (unsigned i = 0; i < reply->n_fds; i++)
+                close(reply->fds[i]);
+        reply->n_fds = 0;
+}
+
+/* 0; -EAGAIN: the client has to read first. */
+static int peer_send(struct peer *peer, struct pager_reply *reply) {
+        int r = chan_send(peer->fd, &reply->msg, reply->fds, reply->n_fds);
+
+        if (r == -EAGAIN)
+                return r;
+        peer->n_requests--;
+        peer_close_fds(reply);
+        if (r < 0)
+                peer_fail(peer, strerror(-r));
+        return 0;
+}
+
+static void peer_on_writable(void *owner) {
+        struct peer *peer = owner;
+        struct peer_out *out;
+
+        while ((out = STAILQ_FIRST(&peer->out)) && peer_send(peer, &out->reply) == 0) {
+                STAILQ_REMOVE_HEAD(&peer->out, entry);
+                free(out);
+        }
+        if (out)
+                loop_event_arm(peer->writable);
+        peer_settle(peer);
+}
+
+/* How many replies can wait is bounded by how many requests a peer may have under way. */
+static void peer_queue(struct peer *peer, struct pager_reply *reply) {
+        struct peer_out *out = malloc(sizeof(*out));
+
+        if (!out) {
+                peer_close_fds(reply);
+                peer_fail(peer, "no memory for a reply");
+                return;
+        }
+        out->reply = *reply;
+        STAILQ_INSERT_TAIL(&peer->out, out, entry);
+        loop_event_arm(peer->writable);
+}
+
+/* Takes the reply's descriptors. */
+static void peer_answer(struct peer *peer, struct pager_reply *reply) {
+        if (!STAILQ_EMPTY(&peer->out) || peer_send(peer, reply) == -EAGAIN)
+                peer_queue(peer, reply);
+}
+
+/* What a peer has is counted when it asks, and taken back if it does not get it. */
+static void peer_count_reply(struct peer *peer, const union wire_msg *msg) {
+        bool failed = msg->reply.error < 0;
+
+        switch (msg->header.id & ~WIRE_REPLY) {
+        case WIRE_OPEN:
+                peer->n_handles -= failed;
+                break;
+        case WIRE_CLOSE:
+                peer->n_handles -= !failed;
+                break;
+        case WIRE_MAP:
+                peer->n_mappings -= failed;
+                break;
+        case WIRE_UNMAP:
+                peer->n_mappings -= !failed;
+                break;
+        }
+}
+
+void peer_reply(struct peer *peer, const struct pager_reply *reply) {
+        struct pager_reply copy = *reply;
+
+        peer_count_reply(peer, &reply->msg);
+        peer_answer(peer, &copy);
+        peer_settle(peer);
+}
+
+static void peer_refuse(struct peer *peer, const union wire_msg *request, int error) {
+        struct pager_reply reply = { .n_fds = 0 };
+
+        wire_init(&reply.msg, request->header.id | WIRE_REPLY, request->header.serial);
+        reply.msg.reply.error = error;
+        peer_answer(peer, &reply);
+}
+
+/* --- what a peer asks ----------------------------------------------------------------------------------------------------------------------------- */
+
+static void peer_on_hello(struct peer *peer, struct chan_packet *packet) {
+        const struct wire_hello *hello = &packet->msg.hello;
+        struct pager_reply reply = { .n_fds = 0 };
+
+        if (peer->has_greeted) {
+                peer_fail(peer, "it said HELLO twice");
+                return;
+        }
+        peer->has_greeted = hello->version == WIRE_VERSION;
+        wire_init(&reply.msg, WIRE_HELLO | WIRE_REPLY, hello->header.serial);
+        reply.msg.hello_reply.error = peer->has_greeted ? 0 : -EPROTONOSUPPORT;
+        reply.msg.hello_reply.version = WIRE_VERSION;
+        reply.msg.hello_reply.features = hello->features & WIRE_FEATURES;
+        reply.msg.hello_reply.pool_bytes = peer->host->pool->bytes;
+        if (peer->has_greeted && peer->host->lend_fd >= 0) {
+                reply.fds[0] = dup(peer->host->lend_fd);
+                reply.n_fds = reply.fds[0] >= 0;
+        }
+        peer_answer(peer, &reply);
+        if (!peer->has_greeted)
+                peer_fail(peer, "it speaks another version of the protocol");
+}
+
+/* The pager's reply comes later. */
+static void peer_forward(struct peer *peer, struct request *request) {
+        int r = pager_thread_request(peer->host->pager, request);
+
+        if (r == 0)
+                return;
+        request_fini(request);
+        peer_refuse(peer, &request->msg, r);
+}
+
+static struct request peer_request(const struct peer *peer, const struct chan_packet *packet) {
+        return (struct request) { .peer = peer->id, .msg = packet->msg, .uid = peer->cred.uid, .file_fd = -1, .uffd = -1 };
+}
+
+static void peer_on_request(struct peer *peer, struct chan_packet *packet) {
+        struct request request = peer_request(peer, packet);
+
+        peer_forward(peer, &request);
+}
+
+static void peer_on_open(struct peer *peer, struct chan_packet *packet) {
+        struct request request = peer_request(peer, packet);
+        struct backing backing;
+        int r;
+
+        r = peer->n_handles >= WIRE_HANDLES_MAX ? -EMFILE : 0;
+        if (r == 0)
+                r = backing_check(packet->fds[0], packet->msg.header.flags & WIRE_OPEN_READONLY, &backing);
+        if (r == 0)
+                r = uffd_check(packet->fds[1]);
+        if (r < 0) {
+                peer_refuse(peer, &packet->msg, r);
+                return;
+        }
+        request.device = backing.device;
+        request.inode = backing.inode;
+        request.file_fd = chan_packet_take(packet, 0);
+        request.uffd = chan_packet_take(packet, 1);
+        peer->n_handles++;
+        peer_forward(peer, &request);
+}
+
+static void peer_on_map(struct peer *peer, struct chan_packet *packet) {
+        if (peer->n_mappings >= WIRE_MAPPINGS_MAX) {
+                peer_refuse(peer, &packet->msg, -ENOMEM);
+                return;
+        }
+        peer->n_mappings++;
+        peer_on_request(peer, packet);
+}
+
+static void peer_on_pool_stat(struct peer *peer, struct chan_packet *packet) {
+        const struct pool *pool = peer->host->pool;
+        struct pager_reply reply = { .n_fds = 0 };
+
+        wire_init(&reply.msg, WIRE_POOL_STAT | WIRE_REPLY, packet->msg.header.serial);
+        reply.msg.pool_stat_reply.pool_bytes = pool->bytes;
+        reply.msg.pool_stat_reply.resident_bytes = pool_used(pool);
+        reply.msg.pool_stat_reply.dirty_bytes = pool_counter(pool, POOL_DIRTY_BYTES);
+        reply.msg.pool_stat_reply.peers = pool_counter(pool, POOL_PEERS);
+        reply.msg.pool_stat_reply.filehs = pool_counter(pool, POOL_FILEHS);
+        reply.msg.pool_stat_reply.mappings = pool_counter(pool, POOL_MAPPINGS);
+        reply.msg.pool_stat_reply.faults = pool_counter(pool, POOL_FAULTS);
+        reply.msg.pool_stat_reply.loads = pool_counter(pool, POOL_LOADS);
+        reply.msg.pool_stat_reply.stores = pool_counter(pool, POOL_STORES);
+        reply.msg.pool_stat_reply.evictions = pool_counter(pool, POOL_EVICTIONS);
+        peer_answer(peer, &reply);
+}
+
+/* It costs others their pages. */
+static void peer_on_reclaim(struct peer *peer, struct chan_packet *packet) {
+        if (peer->cred.uid == 0 || peer->cred.uid == geteuid())
+                peer_on_request(peer, packet);
+        else
+                peer_refuse(peer, &packet->msg, -EPERM);
+}
+
+static void (*const peer_handlers[N_WIRE_IDS])(struct peer *peer, struct chan_packet *packet) = {
+        [WIRE_HELLO] = peer_on_hello,
+        [WIRE_OPEN] = peer_on_open,
+        [WIRE_CLOSE] = peer_on_request,
+        [WIRE_MAP] = peer_on_map,
+        [WIRE_UNMAP] = peer_on_request,
+        [WIRE_RESIZE] = peer_on_request,
+        [WIRE_WRITEOUT] = peer_on_request,
+        [WIRE_DISCARD] = peer_on_request,
+        [WIRE_INVALIDATE] = peer_on_request,
+        [WIRE_LOAD] = peer_on_request,
+        [WIRE_ADVISE] = peer_on_request,
+        [WIRE_STAT] = peer_on_request,
+        [WIRE_POOL_STAT] = peer_on_pool_stat,
+        [WIRE_RECLAIM] = peer_on_reclaim,
+};
+
+/* --- receiving ------------------------------------------------------------------------------------------------------------------------------------ */
+
+static void peer_on_packet(struct peer *peer, struct chan_packet *packet) {
+        enum wire_verdict verdict = wire_validate(WIRE_TO_DAEMON, &packet->msg, packet->size, packet->n_fds);
+
+        if (verdict != WIRE_OK)
+                peer_fail(peer, wire_verdict_text(verdict));
+        else if (!peer->has_greeted && packet->msg.header.id != WIRE_HELLO)
+                peer_fail(peer, "it did not say HELLO first");
+        else if (peer->n_requests >= WIRE_REQUESTS_MAX)
+                peer_fail(peer, "it sends more requests than it may, or does not read the replies");
+        else {
+                peer->n_requests++;
+                peer_handlers[packet->msg.header.id](peer, packet);
+        }
+}
+
+static void peer_on_readable(void *owner) {
+        struct peer *peer = owner;
+        struct chan_packet packet;
+
+        for (unsigned i = 0; i < PEER_MESSAGES_IN_A_ROW && !peer->failure; i++) {
+                int r = chan_receive(peer->fd, &packet);
+
+                if (r == -EAGAIN)
+                        break;
+                if (r == 1) {
+                        peer_on_packet(peer, &packet);
+                        chan_packet_close(&packet);
+                } else
+                        peer_fail(peer, r == 0 ? "disconnected" : strerror(-r));
+        }
+        peer_settle(peer);
+}
+
+/* A child of the client may hold the socket open: the end of the process counts, too. */
+static void peer_on_exited(void *owner) {
+        struct peer *peer = owner;
+
+        peer_fail(peer, "its process has ended");
+        peer_settle(peer);
+}
+
+/* --- its life ------------------------------------------------------------------------------------------------------------------------------------- */
+
+static int peer_identify(struct peer *peer) {
+        socklen_t length = sizeof(peer->cred);
+
+        if (getsockopt(peer->fd, SOL_SOCKET, SO_PEERCRED, &peer->cred, &length) < 0)
+                return -errno;
+        snprintf(peer->name, sizeof(peer->name), "pid %d, uid %u", (int) peer->cred.pid, (unsigned) peer->cred.uid);
+        peer->pidfd = peer->cred.pid > 0 ? (int) syscall(SYS_pidfd_open, peer->cred.pid, 0) : -1;
+        return 0;
+}
+
+static int peer_watch(struct peer *peer) {
+        struct loop *loop = peer->host->loop;
+
+        peer->readable = loop_on_readable(loop, peer->fd, peer_on_readable, peer);
+        peer->writable = loop_on_writable(loop, peer->fd, peer_on_writable, peer);
+        if (peer->pidfd >= 0)
+                peer->exited = loop_on_readable(loop, peer->pidfd, peer_on_exited, peer);
+        return peer->readable && peer->writable && (peer->exited || peer->pidfd < 0) ? 0 : -ENOMEM;
+}
+
+/* All but the socket. */
+static void peer_destroy(struct peer *peer) {
+        loop_event_free(peer->readable);
+        loop_event_free(peer->writable);
+        loop_event_free(peer->exited);
+        if (peer->pidfd >= 0)
+                close(peer->pidfd);
+        free(peer->farewell);
+        free(peer);
+}
+
+int peer_new(struct peer_host *host, uint64_t id, int fd, struct peer **ret) {
+        struct peer *peer = calloc(1, sizeof(*peer));
+        int r;
+
+        if (!peer)
+                return -ENOMEM;
+        *peer = (struct peer) { .host = host, .id = id, .fd = fd, .pidfd = -1 };
+        STAILQ_INIT(&peer->out);
+        peer->farewell = pager_farewell_new();
+        r = peer->farewell ? peer_identify(peer) : -ENOMEM;
+        if (r == 0)
+                r = peer_watch(peer);
+        if (r < 0) {
+                peer_destroy(peer);
+                return r;
+        }
+        pool_count(host->pool, POOL_PEERS, 1);
+        *ret = peer;
+        return 0;
+}
+
+void peer_free(struct peer *peer) {
+        struct peer_out *out;
+
+        while ((out = STAILQ_FIRST(&peer->out))) {
+                STAILQ_REMOVE_HEAD(&peer->out, entry);
+                peer_close_fds(&out->reply);
+                free(out);
+        }
+        pager_thread_farewell(peer->host->pager, peer->farewell, peer->id);
+        peer->farewell = NULL;
+        pool_count(peer->host->pool, POOL_PEERS, -1);
+        close(peer->fd);
+        peer_destroy(peer);
+}
+
+uint64_t peer_id(const struct peer *peer) {
+        return peer->id;
+}
+
+const char *peer_name(const struct peer *peer) {
+        return peer->name;
+}

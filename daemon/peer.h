@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BF_PEER_H
+#define BF_PEER_H
+
+/*
+ * One connected client: its socket, who it is, what it has under way. It reads messages, has them validated, and hands them on to the pager; it sends the
+ * replies. A client that breaks the protocol, sends too much or does not read is disconnected.
+ */
+
+#include <stdint.h>
+
+#include "loop.h"
+#include "pager_thread.h"
+#include "pool.h"
+
+struct peer;
+
+/* What all peers need, and whom they tell that they are gone. */
+struct peer_host {
+        struct loop *loop;
+        struct pool *pool;
+        struct pager_thread *pager;
+        int lend_fd; /* /dev/userfaultfd; -1: nothing to lend */
+        void (*gone)(struct peer_host *host, struct peer *peer, const char *why); /* frees the peer */
+};
+
+/* Takes fd if it succeeds. The id is never that of another peer, not even of one that is gone. */
+int peer_new(struct peer_host *host, uint64_t id, int fd, struct peer **ret);
+
+/* Its handles close. */
+void peer_free(struct peer *peer);
+
+uint64_t peer_id(const struct peer *peer);
+
+/* "pid 12, uid 34", for messages. The text is the peer's. */
+const char *peer_name(const struct peer *peer);
+
+/* Sends a reply that a pager made; takes its descriptors. The peer may be gone after it. */
+void peer_reply(struct peer *peer, const struct pager_reply *reply);
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "fileh.h"
+#include "mapping.h"
+#include "pager.h"
+#include "place.h"
+
+/* A run of blocks that go the same way: into the memory through one mapping (or through none), all read or one written. */
+struct place_run {
+        uint64_t block;
+        uint64_t n;
+        const char *buf;
+        bool write;
+        struct mapping *target;
+        struct waiters waiters; /* of the first block; the others have none */
+};
+
+static void place_run_fini(struct place_run *run) {
+        struct waiter *w;
+
+        while ((w = STAILQ_FIRST(&run->waiters))) {
+                STAILQ_REMOVE_HEAD(&run->waiters, entry);
+                free(w);
+        }
+}
+
+static bool place_is_awaited(const struct waiters *waiters, uint64_t block) {
+        const struct waiter *w;
+
+        STAILQ_FOREACH(w, waiters, entry)
+                if (w->mapping && w->block == block)
+                        return true;
+        return false;
+}
+
+/* Only a read-write mapping can be given new pages; a read-only one can be shown them. */
+static void place_run_init(struct place_run *run, struct waiters *waiters, uint64_t block, const char *buf) {
+        struct waiter *w;
+
+        *run = (struct place_run) { .block = block, .n = 1, .buf = buf };
+        STAILQ_INIT(&run->waiters);
+        waiters_take_faults(waiters, block, block, &run->waiters);
+        STAILQ_FOREACH(w, &run->waiters, entry) {
+                run->write |= w->write;
+                if (!run->target && !w->mapping->readonly)
+                        run->target = w->mapping;
+        }
+}
+
+/* Neighbours that nobody waits for come along. */
+static void place_run_extend(struct place_run *run, struct fileh *fileh, uint32_t load, const struct waiters *waiters, uint64_t n_max) {
+        while (!run->write && run->n < n_max) {
+                uint64_t block = run->block + run->n;
+
+                if (!fileh_is_loaded_by(fileh, block, load) || place_is_awaited(waiters, block) ||
+                    (run->target && !mapping_shows(run->target, block)))
+                        break;
+                run->n++;
+        }
+}
+
+static void place_run_event(const struct place_run *run, struct fileh *fileh, enum page_event event, int error) {
+        for (uint64_t block = run->block; block < run->block + run->n; block++)
+                (void) fileh_page_event(fileh, fileh_page(fileh, block), event, error);
+}
+
+/* If the mapping does not take the content (the client has changed its address space, or something lies in the memory already), the memory does. */
+static int place_run_fill(struct place_run *run, struct fileh *fileh) {
+        if (run->target && mapping_fill(run->target, run->block, run->n, run->buf, run->write) == 0)
+                return 0;
+        run->target = NULL;
+        return memory_write(&fileh->memory, run->block << fileh->block_shift, run->buf, run->n << fileh->block_shift);
+}
+
+static void place_run_show(const struct place_run *run) {
+        struct waiter *w;
+
+        STAILQ_FOREACH(w, &run->waiters, entry)
+                if (w->mapping != run->target && mapping_show(w->mapping, run->block, run->write) < 0)
+                        mapping_wake(w->mapping, run->block);
+}
+
+static void place_run_fail(const struct place_run *run, struct fileh *fileh, int error) {
+        struct waiter *w;
+
+        place_run_event(run, fileh, STAILQ_EMPTY(&run->waiters) ? EVENT_LOAD_ENDED : EVENT_LOAD_FAILED, error);
+        STAILQ_FOREACH(w, &run->waiters, entry)
+                mapping_poison(w->mapping, run->block);
+}
+
+/* The states come first: once a page can be written, the ledger must call it dirty. */
+static int place_run_content(struct place_run *run, struct fileh *fileh) {
+        int r;
+
+        place_run_event(run, fileh, run->write ? EVENT_LOADED_WRITE : EVENT_LOADED, 0);
+        r = place_run_fill(run, fileh);
+        if (r < 0) {
+                place_run_fail(run, fileh, r);
+                return r;
+        }
+        place_run_show(run);
+        fileh->n_loads += run->n;
+        pool_count(fileh->pager->pool, POOL_LOADS, (int64_t) run->n);
+        return 0;
+}
+
+int place_content(struct fileh *fileh, uint32_t load, struct waiters *waiters, uint64_t block, uint64_t n, const void *buf) {
+        struct place_run run;
+        int r, error = 0;
+
+        for (uint64_t i = 0; i < n; i += run.n) {
+                run.n = 1;
+                if (!fileh_is_loaded_by(fileh, block + i, load))
+                        continue;
+                place_run_init(&run, waiters, block + i, (const char *) buf + (i << fileh->block_shift));
+                place_run_extend(&run, fileh, load, waiters, n - i);
+                r = place_run_content(&run, fileh);
+                if (r < 0)
+                        error = r;
+                place_run_fini(&run);
+        }
+        return error;
+}
+
+void place_failure(struct fileh *fileh, uint32_t load, struct waiters *waiters, uint64_t block, uint64_t n, int error) {
+        for (uint64_t i = 0; i < n; i++) {
+                struct place_run run;
+
+                if (!fileh_is_loaded_by(fileh, block + i, load))
+                        continue;
+                place_run_init(&run, waiters, block + i, NULL);
+                place_run_fail(&run, fileh, error);
+                place_run_fini(&run);
+        }
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BF_PLACE_H
+#define BF_PLACE_H
+
+/* The end of a load, for those pages that are still its own: content goes into the memory and is shown to who waits, failure becomes SIGBUS. */
+
+#include <stdint.h>
+
+#include "waiter.h"
+
+struct fileh;
+
+/* n blocks of content were loaded. A negative errno: some of it could be placed nowhere, which has been told to who waits in a fault. */
+int place_content(struct fileh *fileh, uint32_t load, struct waiters *waiters, uint64_t block, uint64_t n, const void *buf);
+
+/* n blocks could not be loaded. */
+void place_failure(struct fileh *fileh, uint32_t load, struct waiters *waiters, uint64_t block, uint64_t n, int error);
+
+#endif

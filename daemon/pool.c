@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <assert.h>
+
+#include "pool.h"
+
+/* Enough that a fault rarely waits for reclaim, little enough not to waste RAM on large pools. */
+#define POOL_LOW_SHARE 32
+#define POOL_LOW_MAX (UINT64_C(32) << 20)
+
+void pool_init(struct pool *pool, uint64_t bytes) {
+        uint64_t low = bytes / POOL_LOW_SHARE < POOL_LOW_MAX ? bytes / POOL_LOW_SHARE : POOL_LOW_MAX;
+
+        pool->bytes = bytes;
+        pool->free_low = low;
+        pool->free_high = 2 * low;
+        atomic_init(&pool->used, 0);
+        for (unsigned i = 0; i < N_POOL_COUNTERS; i++)
+                atomic_init(&pool->counters[i], 0);
+}
+
+bool pool_take(struct pool *pool, uint64_t bytes) {
+        uint_fast64_t used = atomic_load_explicit(&pool->used, memory_order_relaxed);
+
+        do
+                if (bytes > pool->bytes - used)
+                        return false;
+        while (!atomic_compare_exchange_weak_explicit(&pool->used, &used, used + bytes, memory_order_relaxed, memory_order_relaxed));
+        return true;
+}
+
+void pool_give(struct pool *pool, uint64_t bytes) {
+        uint_fast64_t before = atomic_fetch_sub_explicit(&pool->used, bytes, memory_order_relaxed);
+
+        assert(before >= bytes);
+        (void) before;
+}
+
+uint64_t pool_used(const struct pool *pool) {
+        return atomic_load_explicit(&pool->used, memory_order_relaxed);
+}
+
+uint64_t pool_free(const struct pool *pool) {
+        return pool->bytes - pool_used(pool);
+}
+
+bool pool_is_low(const struct pool *pool) {
+        return pool_free(pool) < pool->free_low;
+}
+
+uint64_t pool_missing(const struct pool *pool) {
+        uint64_t free = pool_free(pool);
+
+        return free < pool->free_high ? pool->free_high - free : 0;
+}
+
+void pool_count(struct pool *pool, enum pool_counter counter, int64_t n) {
+        atomic_fetch_add_explicit(&pool->counters[counter], (uint_fast64_t) n, memory_order_relaxed);
+}
+
+uint64_t pool_counter(const struct pool *pool, enum pool_counter counter) {
+        return atomic_load_explicit(&pool->counters[counter], memory_order_relaxed);
+}

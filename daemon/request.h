@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BF_REQUEST_H
+#define BF_REQUEST_H
+
+/* What clients ask of a pager, one function a message. The shape of the message is valid already (proto/wire.c); what its fields mean is judged here. */
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "wire.h"
+
+struct pager;
+
+struct request {
+        uint64_t peer;
+        union wire_msg msg;
+
+        /* of WIRE_OPEN, checked by the server: */
+        uid_t uid;
+        uint64_t device;
+        uint64_t inode;
+        int file_fd; /* owned by the request, like the next: -1 once taken */
+        int uffd;
+};
+
+/* Answers it, now or later. */
+void request_handle(struct pager *pager, struct request *request);
+
+/* Closes the descriptors that nobody took. */
+void request_fini(struct request *request);
+
+#endif

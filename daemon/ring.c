@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "ring.h"
+
+#define RING_SQ_ENTRIES 256
+#define RING_CQ_ENTRIES 4096
+#define RING_CQ_BATCH 64
+
+/* Operations that the file system cannot do without blocking go to kernel threads. So many that a hung file does not take them all. */
+#define RING_WORKERS 256
+
+struct ring {
+        struct io_uring uring;
+        unsigned n_pending;
+        struct __kernel_timespec timer; /* of the timer being set */
+};
+
+int ring_new(struct ring **ret) {
+        struct io_uring_params params = {
+                .flags = IORING_SETUP_CQSIZE | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+                .cq_entries = RING_CQ_ENTRIES,
+        };
+        unsigned workers[2] = { RING_WORKERS, RING_WORKERS };
+        struct ring *ring;
+        int r;
+
+        ring = calloc(1, sizeof(*ring));
+        if (!ring)
+                return -ENOMEM;
+        r = io_uring_queue_init_params(RING_SQ_ENTRIES, &ring->uring, &params);
+        if (r < 0) {
+                free(ring);
+                return r;
+        }
+        (void) io_uring_register_iowq_max_workers(&ring->uring, workers); /* else the kernel's own number: slower with hung files */
+        (void) io_uring_register_ring_fd(&ring->uring);                   /* else each call looks the ring's descriptor up */
+        *ret = ring;
+        return 0;
+}
+
+void ring_free(struct ring *ring) {
+        if (!ring)
+                return;
+        io_uring_queue_exit(&ring->uring);
+        free(ring);
+}
+
+/* A free place in the submission queue; a full one is handed over first, and takes all or the kernel is out of memory, which passes. */
+static struct io_uring_sqe *ring_sqe(struct ring *ring) {
+        struct io_uring_sqe *sqe;
+
+        while (!(sqe = io_uring_get_sqe(&ring->uring)))
+                (void) io_uring_submit(&ring->uring);
+        return sqe;
+}
+
+/* After io_uring_prep_*(), which may clear what was set before. */
+static void ring_begin(struct ring *ring, struct io_uring_sqe *sqe, struct ring_op *op) {
+        io_uring_sqe_set_data(sqe, op);
+        if (op)
+                ring->n_pending++;
+}
+
+void ring_read(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t length, uint64_t offset) {
+        struct io_uring_sqe *sqe = ring_sqe(ring);
+
+        io_uring_prep_read(sqe, fd, buf, (unsigned) length, offset);
+        ring_begin(ring, sqe, op);
+}
+
+void ring_write(struct ring *ring, struct ring_op *op, int fd, const void *buf, size_t length, uint64_t offset) {
+        struct io_uring_sqe *sqe = ring_sqe(ring);
+
+        io_uring_prep_write(sqe, fd, buf, (unsigned) length, offset);
+        ring_begin(ring, sqe, op);
+}
+
+void ring_sync(struct ring *ring, struct ring_op *op, int fd) {
+        struct io_uring_sqe *sqe = ring_sqe(ring);
+
+        io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+        ring_begin(ring, sqe, op);
+}
+
+void ring_poll(struct ring *ring, struct ring_op *op, int fd) {
+        struct io_uring_sqe *sqe = ring_sqe(ring);
+
+        io_uring_prep_poll_add(sqe, fd, POLLIN);
+        ring_begin(ring, sqe, op);
+}
+
+/* The kernel reads the time when the entry is handed over, which is at once: the place for it can be used again. */
+void ring_timer(struct ring *ring, struct ring_op *op, uint64_t usec) {
+        struct io_uring_sqe *sqe = ring_sqe(ring);
+
+        ring->timer = (struct __kernel_timespec) { .tv_sec = (long long) (usec / 1000000), .tv_nsec = (long long) (usec % 1000000) * 1000 };
+        io_uring_prep_timeout(sqe, &ring->timer, 0, IORING_TIMEOUT_ABS);
+        ring_begin(ring, sqe, op);
+        (void) io_uring_submit(&ring->uring);
+}
+
+void ring_cancel(struct ring *ring, struct ring_op *op) {
+        struct io_uring_sqe *sqe = ring_sqe(ring);
+
+        io_uring_prep_cancel(sqe, op, 0);
+        ring_begin(ring, sqe, NULL);
+}
+
+unsigned ring_n_pending(const struct ring *ring) {
+        return ring->n_pending;
+}
+
+int ring_run(struct ring *ring, bool wait) {
+        struct io_uring_cqe *cqes[RING_CQ_BATCH];
+        int r = wait ? io_uring_submit_and_wait(&ring->uring, 1) : io_uring_submit_and_get_events(&ring->uring);
+        unsigned n;
+
+        if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY) /* these pass: endings are taken below, which makes room */
+                return r;
+        while ((n = io_uring_peek_batch_cqe(&ring->uring, cqes, RING_CQ_BATCH)) > 0) {
+                struct {
+                        struct ring_op *op;
+                        int result;
+                } ends[RING_CQ_BATCH];
+
+                for (unsigned i = 0; i < n; i++) {
+                        ends[i].op = io_uring_cqe_get_data(cqes[i]);
+                        ends[i].result = cqes[i]->res;
+                }
+                io_uring_cq_advance(&ring->uring, n);
+                for (unsigned i = 0; i < n; i++)
+                        if (ends[i].op) {
+                                ring->n_pending--;
+                                ends[i].op->done(ends[i].op, ends[i].result);
+                        }
+        }
+        return 0;
+}
+
+uint64_t ring_now(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+}

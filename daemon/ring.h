@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BF_RING_H
+#define BF_RING_H
+
+/* io_uring: operations that end with a call. It knows no pages. One thread uses a ring, the one that made it. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ring;
+
+/* Embedded by its owner; it must live until done() was called, once for each operation begun. result: as of the system call, or a negative errno. */
+struct ring_op {
+        void (*done)(struct ring_op *op, int result);
+};
+
+int ring_new(struct ring **ret);
+void ring_free(struct ring *ring);
+
+void ring_read(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t length, uint64_t offset);
+void ring_write(struct ring *ring, struct ring_op *op, int fd, const void *buf, size_t length, uint64_t offset);
+void ring_sync(struct ring *ring, struct ring_op *op, int fd); /* fdatasync */
+void ring_poll(struct ring *ring, struct ring_op *op, int fd); /* until it can be read; result: poll(2)'s events */
+
+/* Ends with -ETIME once the monotonic clock shows that time. */
+void ring_timer(struct ring *ring, struct ring_op *op, uint64_t usec);
+
+/* Makes an operation end soon, with -ECANCELED if nothing came before. Its done() is called all the same. */
+void ring_cancel(struct ring *ring, struct ring_op *op);
+
+/* How many operations have begun and not ended. */
+unsigned ring_n_pending(const struct ring *ring);
+
+/* Hands over what has begun; waits for an end if wait; calls done() for all that have ended. Negative errno: the ring itself failed. */
+int ring_run(struct ring *ring, bool wait);
+
+uint64_t ring_now(void); /* monotonic, microseconds */
+
+#endif

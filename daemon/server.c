@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "peer.h"
+#include "server.h"
+
+struct server_peer {
+        LIST_ENTRY(server_peer) entry; /* server->peers -> entry */
+        struct peer *peer;
+};
+
+struct server {
+        struct peer_host host;
+        struct server_params params;
+        uint64_t last_peer_id;
+        LIST_HEAD(, server_peer) peers;
+        struct loop_event *on_listen;
+        struct loop_event *on_replies;
+        int reserve_fd; /* given up for a moment to turn a client away when descriptors have run out */
+};
+
+static struct server_peer *server_find(struct server *server, uint64_t id) {
+        struct server_peer *p;
+
+        LIST_FOREACH(p, &server->peers, entry)
+                if (peer_id(p->peer) == id)
+                        return p;
+        return NULL;
+}
+
+static void server_remove(struct server_peer *p) {
+        LIST_REMOVE(p, entry);
+        peer_free(p->peer);
+        free(p);
+}
+
+static void server_on_gone(struct peer_host *host, struct peer *peer, const char *why) {
+        struct server *server = (struct server *) ((char *) host - offsetof(struct server, host));
+
+        log_debug("client %llu (%s) is gone: %s", (unsigned long long) peer_id(peer), peer_name(peer), why);
+        server_remove(server_find(server, peer_id(peer)));
+        if (server->params.listen_fd < 0)
+                loop_quit(host->loop);
+}
+
+/* Takes fd if it succeeds. */
+static int server_add(struct server *server, int fd) {
+        struct server_peer *p = calloc(1, sizeof(*p));
+        int r;
+
+        if (!p)
+                return -ENOMEM;
+        r = peer_new(&server->host, ++server->last_peer_id, fd, &p->peer);
+        if (r < 0) {
+                free(p);
+                return r;
+        }
+        LIST_INSERT_HEAD(&server->peers, p, entry);
+        log_debug("client %llu: %s", (unsigned long long) peer_id(p->peer), peer_name(p->peer));
+        return 0;
+}
+
+/* Without a descriptor for the client the listening socket would stay readable for ever: one kept for this turns the client away. */
+static void server_turn_away(struct server *server) {
+        int fd;
+
+        close(server->reserve_fd);
+        fd = accept4(server->params.listen_fd, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0)
+                close(fd);
+        server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        log_warning("a client was turned away: too many open files (raise LimitNOFILE= or ulimit -n)");
+}
+
+static void server_on_listen(void *owner) {
+        struct server *server = owner;
+        int fd = accept4(server->params.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), r;
+
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+                server_turn_away(server);
+        if (fd < 0)
+                return;
+        r = server_add(server, fd);
+        if (r < 0) {
+                log_warning("a client was turned away: %s", strerror(-r));
+                close(fd);
+        }
+}
+
+static void server_on_reply(struct server *server, const struct pager_reply *reply) {
+        struct server_peer *p = server_find(server, reply->peer);
+
+        if (!p) {
+                for (unsigned i = 0; i < reply->n_fds; i++)
+                        close(reply->fds[i]);
+        } else if (reply->is_drop) {
+                log_warning("client (%s) is disconnected: %s", peer_name(p->peer), reply->why);
+                server_on_gone(&server->host, p->peer, reply->why);
+        } else
+                peer_reply(p->peer, reply);
+}
+
+static void server_on_replies(void *owner) {
+        struct server *server = owner;
+        struct pager_reply reply;
+
+        while (pager_thread_next(server->params.pager, &reply))
+                server_on_reply(server, &reply);
+}
+
+static int server_start(struct server *server) {
+        int private_fd = server->params.private_fd;
+
+        server->on_replies = loop_on_readable(server->params.loop, pager_thread_fd(server->params.pager), server_on_replies, server);
+        if (!server->on_replies)
+                return -ENOMEM;
+        if (server->params.listen_fd >= 0) {
+                server->on_listen = loop_on_readable(server->params.loop, server->params.listen_fd, server_on_listen, server);
+                return server->on_listen ? 0 : -ENOMEM;
+        }
+        if (fcntl(private_fd, F_SETFL, O_NONBLOCK) < 0 || fcntl(private_fd, F_SETFD, FD_CLOEXEC) < 0)
+                return -errno;
+        return server_add(server, private_fd);
+}
+
+int server_new(const struct server_params *params, struct server **ret) {
+        struct server *server = calloc(1, sizeof(*server));
+        int r;
+
+        if (!server)
+                return -ENOMEM;
+        *server = (struct server) {
+                .host = { .loop = params->loop, .pool = params->pool, .pager = params->pager, .lend_fd = params->lend_fd, .gone = server_on_gone },
+                .params = *params,
+                .reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
+        };
+        LIST_INIT(&server->peers);
+        r = server_start(server);
+        if (r < 0) {
+                server->params.listen_fd = server->params.lend_fd = -1;
+                server_free(server);
+                return r;
+        }
+        *ret = server;
+        return 0;
+}
+
+void server_free(struct server *server) {
+        if (!server)
+                return;
+        while (!LIST_EMPTY(&server->peers))
+                server_remove(LIST_FIRST(&server->peers));
+        loop_event_free(server->on_listen);
+        loop_event_free(server->on_replies);
+        if (server->params.listen_fd >= 0)
+                close(server->params.listen_fd);
+        if (server->params.lend_fd >= 0)
+                close(server->params.lend_fd);
+        if (server->reserve_fd >= 0)
+                close(server->reserve_fd);
+        free(server);
+}

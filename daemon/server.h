@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BF_SERVER_H
+#define BF_SERVER_H
+
+/* The daemon as clients see it: it listens, keeps the peers, and carries the pager's replies to them. */
+
+#include <stdbool.h>
+
+#include "loop.h"
+#include "pager_thread.h"
+#include "pool.h"
+
+struct server;
+
+struct server_params {
+        struct loop *loop; /* these three are borrowed */
+        struct pool *pool;
+        struct pager_thread *pager;
+        int listen_fd;  /* taken; -1: it serves private_fd alone */
+        int private_fd; /* taken; the server quits the loop when that peer is gone; -1: none */
+        int lend_fd;    /* taken; /dev/userfaultfd, or -1 */
+};
+
+/* On failure nothing is taken. */
+int server_new(const struct server_params *params, struct server **ret);
+
+/* Disconnects all peers. */
+void server_free(struct server *server);
+
+#endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <assert.h>
+
+#include "state.h"
+
+#define NO { PAGE_EMPTY, ACTION_IMPOSSIBLE }
+
+/*
+ * Two points are easy to miss. A page that was dropped while its store was under way (STORING_DROPPED) must not be loaded before that store has ended, or
+ * the load could read the file as it was. And a failed page (FAILED) stays so until it is invalidated, in every mapping alike.
+ */
+static const struct page_transition transitions[N_PAGE_STATES][N_PAGE_EVENTS] = {
+        [PAGE_EMPTY] = {
+                [EVENT_READ] = { PAGE_LOADING, ACTION_LOAD },
+                [EVENT_WRITE] = { PAGE_LOADING, ACTION_LOAD },
+                [EVENT_LOADED] = NO,
+                [EVENT_LOADED_WRITE] = NO,
+                [EVENT_LOAD_FAILED] = NO,
+                [EVENT_LOAD_ENDED] = NO,
+                [EVENT_STORE] = NO,
+                [EVENT_STORED] = NO,
+                [EVENT_MARK] = NO,
+                [EVENT_DISCARD] = NO,
+                [EVENT_INVALIDATE] = { PAGE_EMPTY, ACTION_NONE },
+                [EVENT_EVICT] = NO,
+                [EVENT_VANISHED] = NO,
+        },
+        [PAGE_LOADING] = {
+                [EVENT_READ] = { PAGE_LOADING, ACTION_WAIT_LOAD },
+                [EVENT_WRITE] = { PAGE_LOADING, ACTION_WAIT_LOAD },
+                [EVENT_LOADED] = { PAGE_LOADED, ACTION_PLACE },
+                [EVENT_LOADED_WRITE] = { PAGE_DIRTY, ACTION_PLACE },
+                [EVENT_LOAD_FAILED] = { PAGE_FAILED, ACTION_POISON },
+                [EVENT_LOAD_ENDED] = { PAGE_EMPTY, ACTION_NONE },
+                [EVENT_STORE] = NO,
+                [EVENT_STORED] = NO,
+                [EVENT_MARK] = NO,
+                [EVENT_DISCARD] = NO,
+                [EVENT_INVALIDATE] = { PAGE_EMPTY, ACTION_ABANDON },
+                [EVENT_EVICT] = NO,
+                [EVENT_VANISHED] = NO,
+        },
+        [PAGE_LOADED] = {
+                [EVENT_READ] = { PAGE_LOADED, ACTION_MAP_RO },
+                [EVENT_WRITE] = { PAGE_DIRTY, ACTION_MAP_RW },
+                [EVENT_LOADED] = NO,
+                [EVENT_LOADED_WRITE] = NO,
+                [EVENT_LOAD_FAILED] = { PAGE_FAILED, ACTION_POISON },
+                [EVENT_LOAD_ENDED] = { PAGE_EMPTY, ACTION_NONE },
+                [EVENT_STORE] = NO,
+                [EVENT_STORED] = NO,
+                [EVENT_MARK] = NO,
+                [EVENT_DISCARD] = NO,
+                [EVENT_INVALIDATE] = { PAGE_EMPTY, ACTION_DROP },
+                [EVENT_EVICT] = { PAGE_EMPTY, ACTION_DROP },
+                [EVENT_VANISHED] = { PAGE_EMPTY, ACTION_DROP },
+        },
+        [PAGE_DIRTY] = {
+                [EVENT_READ] = { PAGE_DIRTY, ACTION_MAP_RW },
+                [EVENT_WRITE] = { PAGE_DIRTY, ACTION_MAP_RW },
+                [EVENT_LOADED] = NO,
+                [EVENT_LOADED_WRITE] = NO,
+                [EVENT_LOAD_FAILED] = { PAGE_FAILED, ACTION_POISON },
+                [EVENT_LOAD_ENDED] = { PAGE_EMPTY, ACTION_NONE },
+                [EVENT_STORE] = { PAGE_STORING, ACTION_PROTECT },
+                [EVENT_STORED] = NO,
+                [EVENT_MARK] = { PAGE_LOADED, ACTION_PROTECT },
+                [EVENT_DISCARD] = { PAGE_EMPTY, ACTION_DROP },
+                [EVENT_INVALIDATE] = { PAGE_EMPTY, ACTION_DROP },
+                [EVENT_EVICT] = NO,
+                [EVENT_VANISHED] = { PAGE_EMPTY, ACTION_DROP },
+        },
+        [PAGE_STORING] = {
+                [EVENT_READ] = { PAGE_STORING, ACTION_MAP_RO },
+                [EVENT_WRITE] = { PAGE_STORING_DIRTIED, ACTION_MAP_RW },
+                [EVENT_LOADED] = NO,
+                [EVENT_LOADED_WRITE] = NO,
+                [EVENT_LOAD_FAILED] = NO,
+                [EVENT_LOAD_ENDED] = NO,
+                [EVENT_STORE] = NO,
+                [EVENT_STORED] = { PAGE_DIRTY, ACTION_UNPROTECT },
+                [EVENT_MARK] = { PAGE_LOADED, ACTION_NONE },
+                [EVENT_DISCARD] = { PAGE_STORING_DROPPED, ACTION_DROP },
+                [EVENT_INVALIDATE] = { PAGE_STORING_DROPPED, ACTION_DROP },
+                [EVENT_EVICT] = NO,
+                [EVENT_VANISHED] = { PAGE_STORING_DROPPED, ACTION_DROP },
+        },
+        [PAGE_STORING_DIRTIED] = {
+                [EVENT_READ] = { PAGE_STORING_DIRTIED, ACTION_MAP_RW },
+                [EVENT_WRITE] = { PAGE_STORING_DIRTIED, ACTION_MAP_RW },
+                [EVENT_LOADED] = NO,
+                [EVENT_LOADED_WRITE] = NO,
+                [EVENT_LOAD_FAILED] = NO,
+                [EVENT_LOAD_ENDED] = NO,
+                [EVENT_STORE] = NO,
+                [EVENT_STORED] = { PAGE_DIRTY, ACTION_NONE },
+                [EVENT_MARK] = { PAGE_DIRTY, ACTION_NONE },
+                [EVENT_DISCARD] = { PAGE_STORING_DROPPED, ACTION_DROP },
+                [EVENT_INVALIDATE] = { PAGE_STORING_DROPPED, ACTION_DROP },
+                [EVENT_EVICT] = NO,
+                [EVENT_VANISHED] = { PAGE_STORING_DROPPED, ACTION_DROP },
+        },
+        [PAGE_STORING_DROPPED] = {
+                [EVENT_READ] = { PAGE_STORING_DROPPED, ACTION_WAIT_STORE },
+                [EVENT_WRITE] = { PAGE_STORING_DROPPED, ACTION_WAIT_STORE },
+                [EVENT_LOADED] = NO,
+                [EVENT_LOADED_WRITE] = NO,
+                [EVENT_LOAD_FAILED] = NO,
+                [EVENT_LOAD_ENDED] = NO,
+                [EVENT_STORE] = NO,
+                [EVENT_STORED] = { PAGE_EMPTY, ACTION_WAKE },
+                [EVENT_MARK] = { PAGE_EMPTY, ACTION_WAKE },
+                [EVENT_DISCARD] = { PAGE_STORING_DROPPED, ACTION_NONE },
+                [EVENT_INVALIDATE] = { PAGE_STORING_DROPPED, ACTION_NONE },
+                [EVENT_EVICT] = NO,
+                [EVENT_VANISHED] = NO,
+        },
+        [PAGE_FAILED] = {
+                [EVENT_READ] = { PAGE_FAILED, ACTION_POISON },
+                [EVENT_WRITE] = { PAGE_FAILED, ACTION_POISON },
+                [EVENT_LOADED] = NO,
+                [EVENT_LOADED_WRITE] = NO,
+                [EVENT_LOAD_FAILED] = NO,
+                [EVENT_LOAD_ENDED] = NO,
+                [EVENT_STORE] = NO,
+                [EVENT_STORED] = NO,
+                [EVENT_MARK] = NO,
+                [EVENT_DISCARD] = NO,
+                [EVENT_INVALIDATE] = { PAGE_EMPTY, ACTION_NONE },
+                [EVENT_EVICT] = NO,
+                [EVENT_VANISHED] = NO,
+        },
+};
+
+struct page_transition state_transition(enum page_state state, enum page_event event) {
+        struct page_transition t;
+
+        assert(state < N_PAGE_STATES && event < N_PAGE_EVENTS);
+        t = transitions[state][event];
+        assert(t.action != ACTION_IMPOSSIBLE);
+        return t;
+}
+
+const char *state_name(enum page_state state) {
+        static const char *const names[N_PAGE_STATES] = {
+                [PAGE_EMPTY] = "EMPTY",
+                [PAGE_LOADING] = "LOADING",
+                [PAGE_LOADED] = "LOADED",
+                [PAGE_DIRTY] = "DIRTY",
+                [PAGE_STORING] = "STORING",
+                [PAGE_STORING_DIRTIED] = "STORING_DIRTIED",
+                [PAGE_STORING_DROPPED] = "STORING_DROPPED",
+                [PAGE_FAILED] = "FAILED",
+        };
+
+        return names[state];
+}
+
+const char *state_event_name(enum page_event event) {
+        static const char *const names[N_PAGE_EVENTS] = {
+                [EVENT_READ] = "READ",
+                [EVENT_WRITE] = "WRITE",
+                [EVENT_LOADED] = "LOADED",
+                [EVENT_LOADED_WRITE] = "LOADED_WRITE",
+                [EVENT_LOAD_FAILED] = "LOAD_FAILED",
+                [EVENT_LOAD_ENDED] = "LOAD_ENDED",
+                [EVENT_STORE] = "STORE",
+                [EVENT_STORED] = "STORED",
+                [EVENT_MARK] = "MARK",
+                [EVENT_DISCARD] = "DISCARD",
+                [EVENT_INVALIDATE] = "INVALIDATE",
+                [EVENT_EVICT] = "EVICT",
+                [EVENT_VANISHED] = "VANISHED",
+        };
+
+        return names[event];
+}
+
+bool state_is_resident(enum page_state state) {
+        return state == PAGE_LOADED || state_is_dirty(state);
+}
+
+bool state_is_dirty(enum page_state state) {
+        return state == PAGE_DIRTY || state == PAGE_STORING || state == PAGE_STORING_DIRTIED;
+}
+
+bool state_is_storing(enum page_state state) {
+        return state == PAGE_STORING || state == PAGE_STORING_DIRTIED || state == PAGE_STORING_DROPPED;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BF_STATE_H
+#define BF_STATE_H
+
+/* The life of a page as one pure table: state x event -> next state, action. Who carries the actions out is pager business. */
+
+#include <stdbool.h>
+
+#include "ledger.h"
+
+enum page_event {
+        EVENT_READ,         /* a thread wants to read it */
+        EVENT_WRITE,        /* a thread wants to write it */
+        EVENT_LOADED,       /* its load ended well, and only readers wait */
+        EVENT_LOADED_WRITE, /* the same, and a writer waits */
+        EVENT_LOAD_FAILED,  /* its load failed, or what was loaded could be placed nowhere; and a thread waits in a fault */
+        EVENT_LOAD_ENDED,   /* the same, and none waits */
+        EVENT_STORE,        /* a writeout takes its content */
+        EVENT_STORED,       /* its store ended; it is not to be marked, or failed */
+        EVENT_MARK,         /* it is to count as stored: at the end of its store, or without one */
+        EVENT_DISCARD,      /* a transaction is undone */
+        EVENT_INVALIDATE,   /* its content is stale */
+        EVENT_EVICT,        /* the pool wants its room */
+        EVENT_VANISHED,     /* it is not in the memory though it should be: the client took it away */
+        N_PAGE_EVENTS,
+};
+
+enum page_action {
+        ACTION_NONE,
+        ACTION_LOAD,       /* begin a load; the thread waits for it */
+        ACTION_WAIT_LOAD,  /* the thread waits for the load under way */
+        ACTION_WAIT_STORE, /* the thread waits for the store under way, then asks again */
+        ACTION_MAP_RO,     /* show it, write-protected */
+        ACTION_MAP_RW,     /* show it writable */
+        ACTION_PLACE,      /* put what was loaded into the memory and show it to who waits */
+        ACTION_POISON,     /* the thread gets SIGBUS */
+        ACTION_PROTECT,    /* write-protect it in every mapping */
+        ACTION_UNPROTECT,  /* make it writable again where it is mapped */
+        ACTION_DROP,       /* out of the memory, and so out of every mapping */
+        ACTION_ABANDON,    /* the load under way is no longer for it; who waits asks again */
+        ACTION_WAKE,       /* who waits for the store asks again */
+        ACTION_IMPOSSIBLE, /* the pager asks no such thing */
+};
+
+struct page_transition {
+        enum page_state next;
+        enum page_action action;
+};
+
+struct page_transition state_transition(enum page_state state, enum page_event event);
+
+const char *state_name(enum page_state state);
+const char *state_event_name(enum page_event event);
+
+/* Is its content in the memory? */
+bool state_is_resident(enum page_state state);
+
+/* Is its content lost if it is dropped? */
+bool state_is_dirty(enum page_state state);
+
+/* Is its content on the way to the file? */
+bool state_is_storing(enum page_state state);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BF_STORE_H
+#define BF_STORE_H
+
+/*
+ * Where the content of a file comes from and goes to. One kind of store is one file that fills in a struct store_kind; nobody above asks which kind it is.
+ * Requests run side by side and end in any order, each with one call of its done(), never from inside the function that began it.
+ */
+
+#include <stdint.h>
+
+#include "ring.h"
+
+struct store_request {
+        void *buf;
+        uint64_t offset; /* bytes */
+        uint32_t length;
+        uint32_t n_done;                                         /* bytes; at the end of a read without error, fewer than length: end of the file */
+        void (*done)(struct store_request *request, int error); /* 0 or a negative errno; n_done bytes are good in any case */
+
+        /* the kind's own */
+        struct store *store;
+        struct ring_op op;
+};
+
+struct store {
+        const struct store_kind *kind;
+};
+
+struct store_kind {
+        const char *name;
+        void (*read)(struct store *store, struct store_request *request);
+        void (*write)(struct store *store, struct store_request *request);
+        void (*sync)(struct store *store, struct store_request *request); /* what was written is on stable storage when it ends */
+        void (*free)(struct store *store);                                /* no request is under way */
+};
+
+static inline void store_read(struct store *store, struct store_request *request) {
+        store->kind->read(store, request);
+}
+
+static inline void store_write(struct store *store, struct store_request *request) {
+        store->kind->write(store, request);
+}
+
+static inline void store_sync(struct store *store, struct store_request *request) {
+        store->kind->sync(store, request);
+}
+
+static inline void store_free(struct store *store) {
+        if (store)
+                store->kind->free(store);
+}
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "store_file.h"
+
+struct store_file {
+        struct store store;
+        struct ring *ring; /* borrowed */
+        int fd;
+        int writer_fd; /* -1: nobody opened it for writing; else it may be fd */
+};
+
+static struct store_file *store_file_of(struct store *store) {
+        return (struct store_file *) store;
+}
+
+static struct store_request *store_file_request_of(struct ring_op *op) {
+        return (struct store_request *) ((char *) op - offsetof(struct store_request, op));
+}
+
+static void store_file_read_on(struct store_request *request) {
+        struct store_file *file = store_file_of(request->store);
+
+        ring_read(file->ring, &request->op, file->fd, (char *) request->buf + request->n_done, request->length - request->n_done,
+                  request->offset + request->n_done);
+}
+
+static void store_file_write_on(struct store_request *request) {
+        struct store_file *file = store_file_of(request->store);
+
+        ring_write(file->ring, &request->op, file->writer_fd, (char *) request->buf + request->n_done, request->length - request->n_done,
+                   request->offset + request->n_done);
+}
+
+static bool store_file_passes(int result) {
+        return result == -EINTR || result == -EAGAIN;
+}
+
+static void store_file_on_read(struct ring_op *op, int result) {
+        struct store_request *request = store_file_request_of(op);
+
+        if (result > 0)
+                request->n_done += (uint32_t) result;
+        if (store_file_passes(result) || (result > 0 && request->n_done < request->length))
+                store_file_read_on(request);
+        else
+                request->done(request, result < 0 ? result : 0);
+}
+
+static void store_file_on_write(struct ring_op *op, int result) {
+        struct store_request *request = store_file_request_of(op);
+
+        if (result > 0)
+                request->n_done += (uint32_t) result;
+        if (store_file_passes(result) || (result > 0 && request->n_done < request->length))
+                store_file_write_on(request);
+        else if (result == 0 && request->n_done < request->length)
+                request->done(request, -EIO); /* a file that takes nothing and says nothing */
+        else
+                request->done(request, result < 0 ? result : 0);
+}
+
+static void store_file_on_sync(struct ring_op *op, int result) {
+        struct store_request *request = store_file_request_of(op);
+
+        request->done(request, result < 0 ? result : 0);
+}
+
+static void store_file_read(struct store *store, struct store_request *request) {
+        request->store = store;
+        request->n_done = 0;
+        request->op.done = store_file_on_read;
+        store_file_read_on(request);
+}
+
+static void store_file_write(struct store *store, struct store_request *request) {
+        request->store = store;
+        request->n_done = 0;
+        request->op.done = store_file_on_write;
+        store_file_write_on(request);
+}
+
+static void store_file_sync(struct store *store, struct store_request *request) {
+        struct store_file *file = store_file_of(store);
+
+        request->store = store;
+        request->op.done = store_file_on_sync;
+        ring_sync(file->ring, &request->op, file->writer_fd);
+}
+
+static void store_file_free(struct store *store) {
+        struct store_file *file = store_file_of(store);
+
+        if (file->writer_fd >= 0 && file->writer_fd != file->fd)
+                close(file->writer_fd);
+        close(file->fd);
+        free(file);
+}
+
+static const struct store_kind store_file_kind = {
+        .name = "file",
+        .read = store_file_read,
+        .write = store_file_write,
+        .sync = store_file_sync,
+        .free = store_file_free,
+};
+
+int store_file_new(struct ring *ring, int fd, bool writable, struct store **ret) {
+        struct store_file *file = calloc(1, sizeof(*file));
+
+        if (!file)
+                return -ENOMEM;
+        *file = (struct store_file) { .store = { .kind = &store_file_kind }, .ring = ring, .fd = fd, .writer_fd = writable ? fd : -1 };
+        *ret = &file->store;
+        return 0;
+}
+
+void store_file_add_writer(struct store *store, int fd) {
+        struct store_file *file = store_file_of(store);
+
+        if (file->writer_fd < 0)
+                file->writer_fd = fd;
+        else
+                close(fd);
+}

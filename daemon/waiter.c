@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "waiter.h"
+
+int waiters_add_fault(struct waiters *waiters, struct mapping *mapping, uint64_t block, bool write) {
+        struct waiter *w;
+
+        STAILQ_FOREACH(w, waiters, entry)
+                if (w->mapping == mapping && w->block == block) {
+                        w->write |= write;
+                        return 0;
+                }
+        w = malloc(sizeof(*w));
+        if (!w)
+                return -ENOMEM;
+        *w = (struct waiter) { .block = block, .mapping = mapping, .write = write };
+        STAILQ_INSERT_TAIL(waiters, w, entry);
+        return 0;
+}
+
+int waiters_add_job(struct waiters *waiters, uint64_t block, struct job_waiter job_waiter) {
+        struct waiter *w = malloc(sizeof(*w));
+
+        if (!w)
+                return -ENOMEM;
+        *w = (struct waiter) { .block = block, .job_waiter = job_waiter };
+        STAILQ_INSERT_TAIL(waiters, w, entry);
+        return 0;
+}
+
+void waiters_remove_mapping(struct waiters *waiters, const struct mapping *mapping) {
+        struct waiter *w, *next;
+
+        for (w = STAILQ_FIRST(waiters); w; w = next) {
+                next = STAILQ_NEXT(w, entry);
+                if (w->mapping != mapping)
+                        continue;
+                STAILQ_REMOVE(waiters, w, waiter, entry);
+                free(w);
+        }
+}
+
+void waiters_take_faults(struct waiters *waiters, uint64_t first, uint64_t last, struct waiters *to) {
+        struct waiters rest = STAILQ_HEAD_INITIALIZER(rest);
+        struct waiter *w;
+
+        while ((w = STAILQ_FIRST(waiters))) {
+                STAILQ_REMOVE_HEAD(waiters, entry);
+                if (w->mapping && w->block >= first && w->block <= last)
+                        STAILQ_INSERT_TAIL(to, w, entry);
+                else
+                        STAILQ_INSERT_TAIL(&rest, w, entry);
+        }
+        STAILQ_CONCAT(waiters, &rest);
+}
+
+void waiters_end(struct waiters *waiters, int error, void (*wake)(struct mapping *mapping, uint64_t block)) {
+        struct waiter *w;
+
+        while ((w = STAILQ_FIRST(waiters))) {
+                STAILQ_REMOVE_HEAD(waiters, entry);
+                if (w->mapping)
+                        wake(w->mapping, w->block);
+                else
+                        w->job_waiter.ended(w->job_waiter.job, error);
+                free(w);
+        }
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A writeout goes through phases: it collects the blocks that are dirty when it begins; stores them in runs of neighbours, several at a time; if asked, flushes the
+ * file; and marks what is stored. Runs end in any order, but are looked at in the order of offset, so that after an error exactly those before the failing page
+ * count as stored.
+ *
+ * The content of a page is taken at one moment: it is write-protected, then copied, and only then may a thread write it again. Such a thread and the end
+ * of the store race: the state table settles it (STORING_DIRTIED).
+ *
+ * With SYNC a page stays STORING, and so in RAM, until the flush has succeeded: if that fails, all of it is dirty again.
+ */
+
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blocksort.h"
+#include "fileh.h"
+#include "handle.h"
+#include "log.h"
+#include "store.h"
+#include "writeout.h"
+
+/* A run is not longer than this, or one block; so many bytes are on their way at a time, or one run. */
+#define WRITEOUT_RUN_BYTES (UINT64_C(1) << 20)
+#define WRITEOUT_WINDOW_BYTES (UINT64_C(8) << 20)
+
+struct writeout_run {
+        STAILQ_ENTRY(writeout_run) entry; /* writeout->runs, then writeout->stored -> run->entry */
+        struct writeout *writeout;
+        uint64_t block;
+        uint64_t n;
+        void *buf;
+        bool has_ended;
+        int error;
+        struct store_request request;
+};
+
+STAILQ_HEAD(writeout_runs, writeout_run);
+
+struct writeout {
+        struct job job;
+        struct fileh *fileh;
+        unsigned flags;
+        struct reply_to to;
+        STAILQ_ENTRY(writeout) entry; /* fileh->writeouts -> writeout->entry */
+        enum {
+                WRITEOUT_COLLECTS,
+                WRITEOUT_STORES,
+                WRITEOUT_SYNCS,
+                WRITEOUT_MARKS,
+        } phase;
+        uint32_t n_to_collect;
+        struct blocksort blocks;
+        struct writeout_runs runs;   /* under way, in order of offset */
+        struct writeout_runs stored; /* ended well, and wait for the flush */
+        uint64_t n_bytes;            /* under way */
+        int error;                   /* the first */
+        int sync_error;
+        bool is_syncing;
+        struct store_request sync;
+};
+
+static bool writeout_wants(const struct writeout *w, unsigned flag) {
+        return w->flags & flag;
+}
+
+/* --- pages ---------------------------------------------------------------------------------------------------------------------------------------- */
+
+static void writeout_protect(struct fileh *fileh, uint64_t block, uint64_t n, bool protect) {
+        struct handle *handle;
+
+        if (n > 0 && handles_protect(fileh, block, n, protect, &handle) < 0)
+                fileh->pager->drop_peer(fileh->pager, handle->peer, "its memory cannot be write-protected");
+}
+
+/* The store of these blocks has ended; each that is still here is told so. Whoever waited because the page was dropped meanwhile asks again. */
+static void writeout_end_pages(struct fileh *fileh, uint64_t block, uint64_t n, enum page_event event) {
+        struct waiters waiters = STAILQ_HEAD_INITIALIZER(waiters);
+        uint64_t n_unprotect = 0;
+
+        for (uint64_t i = 0; i < n; i++) {
+                uint32_t id = fileh_page(fileh, block + i);
+
+                if (id && state_is_storing(pages_get(&fileh->pager->pages, id)->state) &&
+                    fileh_page_event(fileh, id, event, 0) == ACTION_UNPROTECT)
+                        n_unprotect++;
+                else {
+                        writeout_protect(fileh, block + i - n_unprotect, n_unprotect, false);
+                        n_unprotect = 0;
+                }
+        }
+        writeout_protect(fileh, block + n - n_unprotect, n_unprotect, false);
+        STAILQ_CONCAT(&waiters, &fileh->store_waiters);
+        waiters_end(&waiters, 0, mapping_wake);
+}
+
+static enum page_event writeout_good_event(const struct writeout *w) {
+        return writeout_wants(w, WIRE_WRITEOUT_MARKSTORED) ? EVENT_MARK : EVENT_STORED;
+}
+
+/* --- collecting ----------------------------------------------------------------------------------------------------------------------------------- */
+
+/* Pages go round from the front of the list of dirty ones to its end, so that those that were there at the beginning are met once. */
+static enum job_result writeout_collect(struct writeout *w) {
+        struct fileh *fileh = w->fileh;
+        struct pages *pages = &fileh->pager->pages;
+        unsigned n = 0;
+
+        for (; w->n_to_collect > 0 && fileh->dirty.first && n < JOB_STEP_PAGES; w->n_to_collect--, n++) {
+                uint32_t id = fileh->dirty.first;
+
+                pagelist_remove(&fileh->dirty, pages, id);
+                pagelist_push_last(&fileh->dirty, pages, id);
+                if (blocksort_add(&w->blocks, pages_get(pages, id)->block) < 0)
+                        w->error = -ENOMEM;
+        }
+        if (w->n_to_collect > 0 && fileh->dirty.first && w->error == 0)
+                return JOB_MORE;
+        if (w->error == 0)
+                w->error = blocksort_merge(&w->blocks);
+        w->phase = writeout_wants(w, WIRE_WRITEOUT_STORE) ? WRITEOUT_STORES : WRITEOUT_MARKS;
+        return JOB_MORE;
+}
+
+/* The next run of neighbours that are still DIRTY, at most n_max. Returns its length, 0 at the end. */
+static uint64_t writeout_take_run(struct writeout *w, uint64_t n_max, uint64_t *ret_block) {
+        uint64_t block, n = 0;
+
+        while (n < n_max && blocksort_peek(&w->blocks, &block)) {
+                bool is_dirty = fileh_state(w->fileh, block) == PAGE_DIRTY;
+
+                if (n > 0 && (!is_dirty || block != *ret_block + n))
+                        break;
+                blocksort_pop(&w->blocks);
+                if (is_dirty && n++ == 0)
+                        *ret_block = block;
+        }
+        return n;
+}
+
+/* No page may count as clean, or be copied, while it can be written: first it is protected, then the ledger is told. */
+static void writeout_protect_run(struct fileh *fileh, uint64_t block, uint64_t n, enum page_event event) {
+        writeout_protect(fileh, block, n, true);
+        for (uint64_t i = 0; i < n; i++)
+                (void) fileh_page_event(fileh, fileh_page(fileh, block + i), event, 0);
+}
+
+/* --- storing -------------------------------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t writeout_run_bytes(const struct writeout_run *run) {
+        return run->n << run->writeout->fileh->block_shift;
+}
+
+static void writeout_run_ended(struct writeout_run *run, int error) {
+        run->has_ended = true;
+        run->error = error;
+        job_wake(&run->writeout->fileh->pager->jobs, &run->writeout->job);
+}
+
+static void writeout_on_stored(struct store_request *request, int error) {
+        writeout_run_ended((struct writeout_run *) ((char *) request - offsetof(struct writeout_run, request)), error);
+}
+
+/* Only what lies inside the file is stored. */
+static uint32_t writeout_length(const struct writeout_run *run) {
+        const struct fileh *fileh = run->writeout->fileh;
+        uint64_t offset = run->block << fileh->block_shift, length = writeout_run_bytes(run);
+
+        return (uint32_t) (length < fileh->size - offset ? length : fileh->size - offset);
+}
+
+static void writeout_run_store(struct writeout_run *run) {
+        struct fileh *fileh = run->writeout->fileh;
+        int r;
+
+        writeout_protect_run(fileh, run->block, run->n, EVENT_STORE);
+        run->buf = bufs_get(&fileh->pager->bufs, writeout_run_bytes(run));
+        r = run->buf ? memory_read(&fileh->memory, run->block << fileh->block_shift, run->buf, writeout_run_bytes(run)) : -ENOMEM;
+        if (r < 0) {
+                writeout_run_ended(run, r);
+                return;
+        }
+        run->request = (struct store_request) {
+                .buf = run->buf,
+                .offset = run->block << fileh->block_shift,
+                .length = writeout_length(run),
+                .done = writeout_on_stored,
+        };
+        store_write(fileh->store, &run->request);
+}
+
+/* Begins the next run. False: there is none, or no memory for it. */
+static bool writeout_begin_run(struct writeout *w) {
+        uint64_t n_max = WRITEOUT_RUN_BYTES >> w->fileh->block_shift;
+        struct writeout_run *run = calloc(1, sizeof(*run));
+
+        if (!run) {
+                w->error = -ENOMEM;
+                return false;
+        }
+        run->writeout = w;
+        run->n = writeout_take_run(w, n_max > 0 ? n_max : 1, &run->block);
+        if (run->n == 0) {
+                free(run);
+                return false;
+        }
+        STAILQ_INSERT_TAIL(&w->runs, run, entry);
+        w->n_bytes += writeout_run_bytes(run);
+        writeout_run_store(run);
+        return true;
+}
+
+/* The blocks of a run that are in the file. After an error of an earlier run none of a later one counts, whatever became of it. */
+static uint64_t writeout_n_good(const struct writeout *w, const struct writeout_run *run) {
+        if (w->error < 0)
+                return 0;
+        return run->error < 0 ? run->request.n_done >> w->fileh->block_shift : run->n;
+}
+
+/* The first run has ended. */
+static void writeout_finish_run(struct writeout *w, struct writeout_run *run) {
+        struct fileh *fileh = w->fileh;
+        uint64_t n_good = writeout_n_good(w, run);
+
+        if (w->error == 0)
+                w->error = run->error;
+        STAILQ_REMOVE_HEAD(&w->runs, entry);
+        w->n_bytes -= writeout_run_bytes(run);
+        bufs_put(&fileh->pager->bufs, run->buf, writeout_run_bytes(run));
+        run->buf = NULL;
+        fileh->n_stores += n_good;
+        pool_count(fileh->pager->pool, POOL_STORES, (int64_t) n_good);
+        writeout_end_pages(fileh, run->block + n_good, run->n - n_good, EVENT_STORED);
+        run->n = n_good;
+        if (n_good > 0 && writeout_wants(w, WIRE_WRITEOUT_SYNC)) {
+                STAILQ_INSERT_TAIL(&w->stored, run, entry);
+                return;
+        }
+        writeout_end_pages(fileh, run->block, n_good, writeout_good_event(w));
+        free(run);
+}
+
+static enum job_result writeout_store(struct writeout *w) {
+        struct writeout_run *run;
+        unsigned n = 0;
+
+        while ((run = STAILQ_FIRST(&w->runs)) && run->has_ended && n++ < JOB_STEP_PAGES)
+                writeout_finish_run(w, run);
+        while (w->error == 0 && !w->fileh->is_closing && w->n_bytes < WRITEOUT_WINDOW_BYTES && writeout_begin_run(w))
+                ;
+        if ((run = STAILQ_FIRST(&w->runs)))
+                return run->has_ended ? JOB_MORE : JOB_WAIT;
+        w->phase = writeout_wants(w, WIRE_WRITEOUT_SYNC) ? WRITEOUT_SYNCS : WRITEOUT_MARKS;
+        return JOB_MORE;
+}
+
+/* --- flushing and marking ------------------------------------------------------------------------------------------------------------------------- */
+
+static void writeout_on_synced(struct store_request *request, int error) {
+        struct writeout *w = (struct writeout *) ((char *) request - offsetof(struct writeout, sync));
+
+        w->is_syncing = false;
+        w->sync_error = error;
+        w->phase = WRITEOUT_MARKS;
+        job_wake(&w->fileh->pager->jobs, &w->job);
+}
+
+static enum job_result writeout_sync(struct writeout *w) {
+        if (!w->is_syncing) {
+                w->is_syncing = true;
+                w->sync = (struct store_request) { .done = writeout_on_synced };
+                store_sync(w->fileh->store, &w->sync);
+        }
+        return JOB_WAIT;
+}
+
+static void writeout_activate(struct writeout *w) {
+        w->fileh->writeout = w;
+        w->n_to_collect = w->fileh->dirty.n;
+        job_wake(&w->fileh->pager->jobs, &w->job);
+}
+
+static void writeout_end(struct writeout *w) {
+        struct fileh *fileh = w->fileh;
+        struct writeout *next = STAILQ_FIRST(&fileh->writeouts);
+
+        pager_reply_error(fileh->pager, &w->to, w->error < 0 ? w->error : w->sync_error);
+        fileh->writeout = NULL;
+        if (next) {
+                STAILQ_REMOVE_HEAD(&fileh->writeouts, entry);
+                writeout_activate(next);
+        }
+        blocksort_fini(&w->blocks);
+        free(w);
+        fileh_unref(fileh);
+}
+
+/* What waits for the flush, or, without a store, all that was collected. */
+static enum job_result writeout_mark(struct writeout *w) {
+        struct fileh *fileh = w->fileh;
+        struct writeout_run *run;
+        uint64_t block, n = 0, n_run;
+
+        while (n < JOB_STEP_PAGES && (run = STAILQ_FIRST(&w->stored))) {
+                STAILQ_REMOVE_HEAD(&w->stored, entry);
+                writeout_end_pages(fileh, run->block, run->n, w->sync_error < 0 ? EVENT_STORED : writeout_good_event(w));
+                n += run->n;
+                free(run);
+        }
+        while (!writeout_wants(w, WIRE_WRITEOUT_STORE) && n < JOB_STEP_PAGES && w->error == 0 &&
+               (n_run = writeout_take_run(w, JOB_STEP_PAGES, &block)) > 0) {
+                writeout_protect_run(fileh, block, n_run, EVENT_MARK);
+                n += n_run;
+        }
+        if (n >= JOB_STEP_PAGES)
+                return JOB_MORE;
+        writeout_end(w);
+        return JOB_DONE;
+}
+
+static enum job_result writeout_step(struct job *job) {
+        struct writeout *w = (struct writeout *) job;
+
+        switch (w->phase) {
+        case WRITEOUT_COLLECTS:
+                return writeout_collect(w);
+        case WRITEOUT_STORES:
+                return writeout_store(w);
+        case WRITEOUT_SYNCS:
+                return writeout_sync(w);
+        case WRITEOUT_MARKS:
+                return writeout_mark(w);
+        }
+        assert(false);
+        return JOB_DONE;
+}
+
+int writeout_new(struct fileh *fileh, unsigned flags, const struct reply_to *to) {
+        struct writeout *w = calloc(1, sizeof(*w));
+
+        if (!w)
+                return -ENOMEM;
+        *w = (struct writeout) { .job = { .step = writeout_step }, .fileh = fileh, .flags = flags, .to = *to };
+        blocksort_init(&w->blocks);
+        STAILQ_INIT(&w->runs);
+        STAILQ_INIT(&w->stored);
+        fileh_ref(fileh);
+        if (fileh->writeout)
+                STAILQ_INSERT_TAIL(&fileh->writeouts, w, entry);
+        else
+                writeout_activate(w);
+        return 0;
+}
