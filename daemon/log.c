@@ -9,7 +9,7 @@
 
 #include "log.h"
 
-static enum log_level log_max = LOG_LEVEL_INFO;
+enum log_level log_max_level = LOG_LEVEL_INFO;
 
 static const struct {
         const char *name;
@@ -31,7 +31,7 @@ int log_level_parse(const char *name, enum log_level *ret) {
 }
 
 void log_set_level(enum log_level level) {
-        log_max = level;
+        log_max_level = level;
 }
 
 void log_write(enum log_level level, const char *format, ...) {
@@ -39,8 +39,6 @@ void log_write(enum log_level level, const char *format, ...) {
         int errno_before = errno, n_prefix, n;
         va_list args;
 
-        if (level > log_max)
-                return;
         n_prefix = snprintf(line, sizeof(line), "%s", getenv("JOURNAL_STREAM") ? log_levels[level].journal_prefix : "bigfiled: ");
         va_start(args, format);
         n = vsnprintf(line + n_prefix, sizeof(line) - (size_t) n_prefix - 1, format, args);

@@ -98,6 +98,7 @@ static int place_run_content(struct place_run *run, struct fileh *fileh) {
         place_run_event(run, fileh, run->write ? EVENT_LOADED_WRITE : EVENT_LOADED, 0);
         r = place_run_fill(run, fileh);
         if (r < 0) {
+                (void) memory_punch(&fileh->memory, run->block << fileh->block_shift, run->n << fileh->block_shift); /* what came half way */
                 place_run_fail(run, fileh, r);
                 return r;
         }

@@ -123,7 +123,19 @@ int uffd_protect(int fd, uint64_t address, uint64_t length, bool protect) {
         return ioctl(fd, UFFDIO_WRITEPROTECT, &wp) < 0 ? -errno : 0;
 }
 
+/* A page that was write-protected where it was mapped and then left the memory leaves its protection behind in the page table, and there UFFDIO_POISON finds the
+ * place taken. */
+static void uffd_forget_protection(int fd, uint64_t address, uint64_t length) {
+        struct uffdio_writeprotect wp = {
+                .range = { .start = address, .len = length },
+                .mode = UFFDIO_WRITEPROTECT_MODE_DONTWAKE,
+        };
+
+        (void) ioctl(fd, UFFDIO_WRITEPROTECT, &wp); /* fails where nothing can be protected */
+}
+
 int uffd_poison(int fd, uint64_t address, uint64_t length, uint64_t page_size) {
+        uffd_forget_protection(fd, address, length);
         for (uint64_t done = 0; done < length;) {
                 struct uffdio_poison p = { .range = { .start = address + done, .len = length - done } };
 

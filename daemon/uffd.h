@@ -42,7 +42,7 @@ int uffd_continue(int fd, uint64_t address, uint64_t length, uint64_t page_size,
 /* Write-protects, or un-protects and wakes. */
 int uffd_protect(int fd, uint64_t address, uint64_t length, bool protect);
 
-/* From now on touching the range is SIGBUS, where no page is mapped; wakes who waits. */
+/* From now on touching the range, in which no page is mapped, is SIGBUS; wakes who waits. */
 int uffd_poison(int fd, uint64_t address, uint64_t length, uint64_t page_size);
 
 /* Who waits there faults again. */

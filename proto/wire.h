@@ -24,7 +24,7 @@
 #define WIRE_MAPPINGS_MAX 65536                    /* mappings of one peer */
 #define WIRE_BLOCK_MIN UINT64_C(4096)              /* bytes */
 #define WIRE_BLOCK_MAX (UINT64_C(2) << 20)         /* bytes */
-#define WIRE_FILE_MAX (UINT64_C(1) << 60)          /* bytes */
+#define WIRE_FILE_MAX (UINT64_C(1) << 59)          /* bytes: what the ledger can number in blocks of 4096 */
 #define WIRE_ADDRESS_MAX (UINT64_C(1) << 56)       /* user addresses end below */
 
 /* A request has its id; the reply to it the same with WIRE_REPLY. */
