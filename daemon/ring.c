@@ -4,6 +4,7 @@
 #include <liburing.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #include "ring.h"
@@ -18,6 +19,7 @@
 struct ring {
         struct io_uring uring;
         unsigned n_pending;
+        STAILQ_HEAD(ring_ops, ring_op) ended; /* without the kernel's queues: their done() is due */
         struct __kernel_timespec timer; /* of the timer being set */
 };
 
@@ -38,6 +40,7 @@ int ring_new(struct ring **ret) {
                 free(ring);
                 return r;
         }
+        STAILQ_INIT(&ring->ended);
         (void) io_uring_register_iowq_max_workers(&ring->uring, workers); /* else the kernel's own number: slower with hung files */
         (void) io_uring_register_ring_fd(&ring->uring);                   /* else each call looks the ring's descriptor up */
         *ret = ring;
@@ -72,6 +75,19 @@ void ring_read(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t 
 
         io_uring_prep_read(sqe, fd, buf, (unsigned) length, offset);
         ring_begin(ring, sqe, op);
+}
+
+void ring_read_cached(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t length, uint64_t offset) {
+        struct iovec iov = { .iov_base = buf, .iov_len = length };
+        ssize_t n = preadv2(fd, &iov, 1, (off_t) offset, RWF_NOWAIT);
+
+        if (n <= 0) { /* it would have to wait, or cannot tell */
+                ring_read(ring, op, fd, buf, length, offset);
+                return;
+        }
+        op->result = (int) n;
+        STAILQ_INSERT_TAIL(&ring->ended, op, entry);
+        ring->n_pending++;
 }
 
 void ring_write(struct ring *ring, struct ring_op *op, int fd, const void *buf, size_t length, uint64_t offset) {
@@ -116,13 +132,15 @@ unsigned ring_n_pending(const struct ring *ring) {
         return ring->n_pending;
 }
 
-int ring_run(struct ring *ring, bool wait) {
+static void ring_end(struct ring *ring, struct ring_op *op, int result) {
+        ring->n_pending--;
+        op->done(op, result);
+}
+
+static void ring_take_cqes(struct ring *ring) {
         struct io_uring_cqe *cqes[RING_CQ_BATCH];
-        int r = wait ? io_uring_submit_and_wait(&ring->uring, 1) : io_uring_submit_and_get_events(&ring->uring);
         unsigned n;
 
-        if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY) /* these pass: endings are taken below, which makes room */
-                return r;
         while ((n = io_uring_peek_batch_cqe(&ring->uring, cqes, RING_CQ_BATCH)) > 0) {
                 struct {
                         struct ring_op *op;
@@ -135,11 +153,31 @@ int ring_run(struct ring *ring, bool wait) {
                 }
                 io_uring_cq_advance(&ring->uring, n);
                 for (unsigned i = 0; i < n; i++)
-                        if (ends[i].op) {
-                                ring->n_pending--;
-                                ends[i].op->done(ends[i].op, ends[i].result);
-                        }
+                        if (ends[i].op)
+                                ring_end(ring, ends[i].op, ends[i].result);
         }
+}
+
+/* Those that are there now; what they begin may end in the next run. */
+static void ring_take_ended(struct ring *ring) {
+        struct ring_ops ended = STAILQ_HEAD_INITIALIZER(ended);
+        struct ring_op *op;
+
+        STAILQ_CONCAT(&ended, &ring->ended);
+        while ((op = STAILQ_FIRST(&ended))) {
+                STAILQ_REMOVE_HEAD(&ended, entry);
+                ring_end(ring, op, op->result);
+        }
+}
+
+int ring_run(struct ring *ring, bool wait) {
+        bool waits = wait && STAILQ_EMPTY(&ring->ended);
+        int r = waits ? io_uring_submit_and_wait(&ring->uring, 1) : io_uring_submit_and_get_events(&ring->uring);
+
+        if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY) /* these pass: endings are taken below, which makes room */
+                return r;
+        ring_take_cqes(ring);
+        ring_take_ended(ring);
         return 0;
 }
 

@@ -7,17 +7,24 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 struct ring;
 
 /* Embedded by its owner; it must live until done() was called, once for each operation begun. result: as of the system call, or a negative errno. */
 struct ring_op {
         void (*done)(struct ring_op *op, int result);
+
+        /* the ring's own: */
+        STAILQ_ENTRY(ring_op) entry; /* ring->ended -> op->entry */
+        int result;
 };
 
 int ring_new(struct ring **ret);
 void ring_free(struct ring *ring);
 
+/* A read is tried at once, without the kernel's queues, as far as it need not wait: that is the shortest way to what is cached. */
+void ring_read_cached(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t length, uint64_t offset);
 void ring_read(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t length, uint64_t offset);
 void ring_write(struct ring *ring, struct ring_op *op, int fd, const void *buf, size_t length, uint64_t offset);
 void ring_sync(struct ring *ring, struct ring_op *op, int fd); /* fdatasync */

@@ -74,7 +74,7 @@ static void store_file_read(struct store *store, struct store_request *request) 
         request->store = store;
         request->n_done = 0;
         request->op.done = store_file_on_read;
-        store_file_read_on(request);
+        ring_read_cached(store_file_of(store)->ring, &request->op, store_file_of(store)->fd, request->buf, request->length, request->offset);
 }
 
 static void store_file_write(struct store *store, struct store_request *request) {
