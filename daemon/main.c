@@ -29,7 +29,7 @@ struct daemon {
         struct loop_event *on_signal[3];
         struct pager_thread *pager;
         struct server *server;
-        bool has_socket; /* ours, to be removed at the end */
+        int lock_fd; /* -1, or of the socket's path, which is ours to remove at the end */
 };
 
 /* Says what an older kernel lacks. */
@@ -77,23 +77,28 @@ static int main_catch_signals(struct daemon *d) {
         return d->on_signal[0] && d->on_signal[1] && d->on_signal[2] ? 0 : -ENOMEM;
 }
 
+static const char *main_socket_path(const struct daemon *d) {
+        return d->options.socket_path ? d->options.socket_path : OPTIONS_SOCKET_DEFAULT;
+}
+
 static int main_listen(struct daemon *d, int *ret_fd) {
         const struct options *o = &d->options;
-        const char *path = o->socket_path ? o->socket_path : OPTIONS_SOCKET_DEFAULT;
+        const char *path = main_socket_path(d);
         int fd = o->socket_path ? -1 : notify_listen_fd(), r;
 
         if (fd >= 0) {
                 *ret_fd = fd;
                 return 0;
         }
-        r = chan_listen(path, o->socket_mode, &fd);
+        r = chan_lock(path, &d->lock_fd);
+        if (r == 0)
+                r = chan_listen(path, o->socket_mode, &fd);
         if (r == -EADDRINUSE)
                 log_error("cannot listen at %s: it is served already, or no socket (stop that daemon, or name another path with --socket)", path);
         else if (r < 0)
                 log_error("cannot listen at %s: %s (create the folder with the right permissions, or name another path with --socket)", path, strerror(-r));
         if (r < 0)
                 return r;
-        d->has_socket = true;
         if (o->socket_group != (gid_t) -1 && chown(path, (uid_t) -1, o->socket_group) < 0) {
                 r = -errno;
                 log_error("cannot give %s to group %u: %s", path, (unsigned) o->socket_group, strerror(-r));
@@ -155,11 +160,21 @@ static int main_build(struct daemon *d) {
         return r;
 }
 
+static void main_stop_listening(struct daemon *d) {
+        const char *path = main_socket_path(d);
+
+        if (d->lock_fd < 0)
+                return;
+        if (d->server)
+                (void) unlink(path);
+        chan_unlock(path, d->lock_fd);
+        d->lock_fd = -1;
+}
+
 static void main_tear_down(struct daemon *d) {
         notify_stopping();
+        main_stop_listening(d);
         server_free(d->server);
-        if (d->has_socket)
-                (void) unlink(d->options.socket_path ? d->options.socket_path : OPTIONS_SOCKET_DEFAULT);
         if (!pager_thread_free(d->pager)) {
                 log_warning("ending although a file's device does not answer");
                 _exit(EX_OK);
@@ -183,7 +198,7 @@ static void main_detach(void) {
 }
 
 int main(int argc, char **argv) {
-        struct daemon d = { .loop = NULL };
+        struct daemon d = { .lock_fd = -1 };
         int r;
 
         switch (options_parse(argc, argv, &d.options)) {

@@ -59,7 +59,7 @@ static int pagemap_table_new(struct pagemap *map, uint64_t capacity, uint64_t **
 int pagemap_init(struct pagemap *map, struct pagemap_memory *memory) {
         int r;
 
-        *map = (struct pagemap) { .memory = memory, .capacity = LEDGER_CAPACITY_MIN };
+        *map = (struct pagemap) { .memory = memory, .capacity = LEDGER_CAPACITY_MIN, .table = 1 };
         r = pagemap_table_new(map, map->capacity, &map->words, &map->ids);
         if (r < 0)
                 return r;
@@ -84,6 +84,7 @@ static int pagemap_resize(struct pagemap *map, uint64_t capacity) {
         if (r < 0)
                 return r;
         map->capacity = capacity;
+        map->table++;
         for (uint64_t i = 0; i < old.capacity; i++)
                 if (old.words[i] != 0) {
                         uint64_t j = pagemap_find(map, ledger_word_block(old.words[i]));
@@ -159,15 +160,15 @@ void pagemap_remove(struct pagemap *map, uint64_t block) {
 
 /*
  * The walk goes backwards, from just before a free place around to just behind it. Closing a gap moves entries backwards only, and none across that place: one
- * that has not been met yet cannot slip to where the walk has been. A table of another size is walked from its beginning.
+ * that has not been met yet cannot slip to where the walk has been. Another table is walked from its beginning.
  */
 uint32_t pagemap_walk(const struct pagemap *map, struct pagemap_cursor *cursor) {
-        if (cursor->capacity != map->capacity) {
+        if (cursor->table != map->table) {
                 uint64_t start = 0;
 
                 while (map->words[start] != 0)
                         start++;
-                *cursor = (struct pagemap_cursor) { .capacity = map->capacity, .start = start, .n_left = map->capacity - 1 };
+                *cursor = (struct pagemap_cursor) { .table = map->table, .start = start, .n_left = map->capacity - 1 };
         }
         while (cursor->n_left > 0) {
                 uint64_t i = (cursor->start + cursor->n_left--) & (map->capacity - 1);

@@ -23,6 +23,7 @@ struct pagemap {
         uint32_t *ids; /* ids[i] is the page of words[i] */
         uint64_t capacity;
         uint64_t n_used;
+        uint64_t table; /* how many tables there have been, this one included */
 };
 
 int pagemap_init(struct pagemap *map, struct pagemap_memory *memory);
@@ -42,7 +43,7 @@ void pagemap_remove(struct pagemap *map, uint64_t block);
 
 /* A walk over all pages that may rest between steps while pages come and go: it meets each page that is there all the time, some perhaps twice. */
 struct pagemap_cursor {
-        uint64_t capacity; /* 0: begin */
+        uint64_t table; /* 0: begin */
         uint64_t start;
         uint64_t n_left;
 };

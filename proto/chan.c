@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -155,6 +157,49 @@ static bool chan_is_abandoned(const char *path) {
         if (r == 0)
                 close(fd);
         return r == -ECONNREFUSED;
+}
+
+static int chan_lock_path(const char *path, char *buf, size_t size) {
+        int n = snprintf(buf, size, "%s.lock", path);
+
+        return n < 0 || (size_t) n >= size ? -ENAMETOOLONG : 0;
+}
+
+/* The daemon that had the lock may have removed the file while we waited to open it: then ours is no longer the file at that path. */
+static bool chan_lock_is_current(int fd, const char *path) {
+        struct stat mine, there;
+
+        return fstat(fd, &mine) == 0 && stat(path, &there) == 0 && mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
+}
+
+int chan_lock(const char *path, int *ret_fd) {
+        char lock[sizeof(((struct sockaddr_un *) NULL)->sun_path) + sizeof(".lock")];
+        int fd, r;
+
+        r = chan_lock_path(path, lock, sizeof(lock));
+        if (r < 0)
+                return r;
+        for (;;) {
+                fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+                if (fd < 0)
+                        return -errno;
+                r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+                if (r == 0 && chan_lock_is_current(fd, lock))
+                        break;
+                close(fd);
+                if (r < 0)
+                        return r == -EWOULDBLOCK ? -EADDRINUSE : r;
+        }
+        *ret_fd = fd;
+        return 0;
+}
+
+void chan_unlock(const char *path, int fd) {
+        char lock[sizeof(((struct sockaddr_un *) NULL)->sun_path) + sizeof(".lock")];
+
+        if (chan_lock_path(path, lock, sizeof(lock)) == 0)
+                (void) unlink(lock);
+        close(fd);
 }
 
 int chan_listen(const char *path, unsigned mode, int *ret_fd) {

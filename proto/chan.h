@@ -35,6 +35,12 @@ int chan_receive(int fd, struct chan_packet *ret_packet);
 /* Connects to the socket at path. *ret_fd is close-on-exec and blocking. */
 int chan_connect(const char *path, int *ret_fd);
 
+/* Makes this process the only one that may serve path, as long as *ret_fd is open: an exclusive lock on PATH.lock. -EADDRINUSE another is. */
+int chan_lock(const char *path, int *ret_fd);
+
+/* Removes the lock of chan_lock(); takes fd. */
+void chan_unlock(const char *path, int fd);
+
 /* Listens at path, mode as given. Removes a socket nobody serves any more. -EADDRINUSE one that is served; -ENAMETOOLONG. */
 int chan_listen(const char *path, unsigned mode, int *ret_fd);
 
