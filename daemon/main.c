@@ -102,6 +102,7 @@ static int main_listen(struct daemon *d, int *ret_fd) {
         if (o->socket_group != (gid_t) -1 && chown(path, (uid_t) -1, o->socket_group) < 0) {
                 r = -errno;
                 log_error("cannot give %s to group %u: %s", path, (unsigned) o->socket_group, strerror(-r));
+                (void) unlink(path);
                 close(fd);
                 return r;
         }

@@ -173,7 +173,8 @@ static void pager_thread_on_in(struct ring_op *op, int result) {
 
 /* --- inside the thread: its life ------------------------------------------------------------------------------------------------------------------ */
 
-/* One turn: what has ended, what was asked, what waits for room, a step of each job, some reclaim. It sleeps only if none of these has more to do. */
+/* One turn: what has ended, what was asked, a step of each job, then what waits for room, which any of these may have made, and some reclaim. It sleeps only if
+ * none of them has more to do. */
 static int pager_thread_turn(struct pager_thread *thread, bool *is_idle) {
         struct pager *pager = &thread->pager;
         int r;
@@ -181,9 +182,9 @@ static int pager_thread_turn(struct pager_thread *thread, bool *is_idle) {
         r = ring_run(pager->ring, *is_idle);
         if (r < 0)
                 return r;
+        jobs_run(&pager->jobs);
         if (!TAILQ_EMPTY(&pager->room_queue))
                 load_room_changed(pager);
-        jobs_run(&pager->jobs);
         *is_idle = !reclaim_continue(pager) && jobs_is_idle(&pager->jobs);
         return 0;
 }
