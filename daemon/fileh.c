@@ -25,17 +25,45 @@ static void fileh_free(struct fileh *fileh) {
         free(fileh);
 }
 
+static int fileh_build_memory(struct fileh *fileh, const struct fileh_params *params) {
+        uint64_t size = fileh_round_up(params->size, params->block_size);
+
+        if (params->memory_fd >= 0)
+                return memory_adopt(&fileh->memory, params->memory_fd, size, params->is_huge);
+        return memory_init(&fileh->memory, size, params->is_huge);
+}
+
+static int fileh_build_ledger(struct fileh *fileh, const struct fileh_params *params) {
+        uint64_t inode;
+        int r;
+
+        r = memory_inode(&fileh->memory, &inode);
+        if (r < 0)
+                return r;
+        if (params->ledger_fd >= 0)
+                return ledger_file_adopt(&fileh->ledger, params->ledger_fd, params->block_size, inode);
+        return ledger_file_init(&fileh->ledger, params->block_size, params->size, inode);
+}
+
+static int fileh_build_map(struct fileh *fileh, const struct fileh_params *params) {
+        struct pagemap_memory *memory = &fileh->ledger.memory;
+
+        if (params->ledger_fd >= 0)
+                return pagemap_init_beside(&fileh->map, memory, memory->header->capacity / 5 * 4);
+        return pagemap_init(&fileh->map, memory);
+}
+
 /* What a fileh is made of, in order; a failure undoes what came before it. */
 static int fileh_build(struct fileh *fileh, const struct fileh_params *params) {
         int r;
 
-        r = memory_init(&fileh->memory, fileh_round_up(params->size, params->block_size), params->is_huge);
+        r = fileh_build_memory(fileh, params);
         if (r < 0)
                 return r;
-        r = ledger_file_init(&fileh->ledger, params->block_size, params->size);
+        r = fileh_build_ledger(fileh, params);
         if (r < 0)
                 goto fail_memory;
-        r = pagemap_init(&fileh->map, &fileh->ledger.memory);
+        r = fileh_build_map(fileh, params);
         if (r < 0)
                 goto fail_ledger;
         r = -ENOMEM;
@@ -100,7 +128,7 @@ void fileh_unref(struct fileh *fileh) {
 }
 
 /* Writers share with their own user only; readers with anybody, for who passes a descriptor may read that file anyway. */
-static bool fileh_may_join(const struct fileh *fileh, const struct fileh_params *params) {
+bool fileh_may_join(const struct fileh *fileh, const struct fileh_params *params) {
         return !params->is_writable || !fileh->has_writer || fileh->uid == params->uid;
 }
 
@@ -118,6 +146,16 @@ struct fileh *fileh_find_shared(struct pager *pager, const struct fileh_params *
                         found = fileh;
         }
         return found;
+}
+
+struct fileh *fileh_find_adopted(struct pager *pager, uint64_t memory_inode) {
+        for (uint32_t id = idtable_next(&pager->filehs, 0); id; id = idtable_next(&pager->filehs, id)) {
+                struct fileh *fileh = idtable_get(&pager->filehs, id);
+
+                if (!fileh->is_closing && fileh->ledger.memory.header->memory_inode == memory_inode)
+                        return fileh;
+        }
+        return NULL;
 }
 
 int fileh_resize(struct fileh *fileh, uint64_t size) {
@@ -147,7 +185,7 @@ enum page_state fileh_state(const struct fileh *fileh, uint64_t block) {
         return id ? (enum page_state) pages_get(&fileh->pager->pages, id)->state : PAGE_EMPTY;
 }
 
-int fileh_add_page(struct fileh *fileh, uint64_t block, uint32_t load) {
+static int fileh_new_page(struct fileh *fileh, uint64_t block, enum page_state state, uint32_t *ret_id) {
         struct pager *pager = fileh->pager;
         struct page *page;
         uint32_t id;
@@ -156,7 +194,7 @@ int fileh_add_page(struct fileh *fileh, uint64_t block, uint32_t load) {
         id = pages_new(&pager->pages);
         if (!id)
                 return -ENOMEM;
-        r = pagemap_add(&fileh->map, block, id, PAGE_LOADING);
+        r = pagemap_add(&fileh->map, block, id, state);
         if (r < 0) {
                 pages_free(&pager->pages, id);
                 return r;
@@ -164,10 +202,27 @@ int fileh_add_page(struct fileh *fileh, uint64_t block, uint32_t load) {
         page = pages_get(&pager->pages, id);
         page->block = block;
         page->fileh = fileh->id;
-        page->state = PAGE_LOADING;
-        page->load = load;
-        page->on_lru = true;
+        page->state = (uint8_t) state;
+        *ret_id = id;
+        return 0;
+}
+
+static void fileh_enter_lru(struct fileh *fileh, uint32_t id) {
+        struct pager *pager = fileh->pager;
+
+        pages_get(&pager->pages, id)->on_lru = true;
         pagelist_push_first(&pager->lru, &pager->pages, id);
+}
+
+int fileh_add_page(struct fileh *fileh, uint64_t block, uint32_t load) {
+        uint32_t id;
+        int r;
+
+        r = fileh_new_page(fileh, block, PAGE_LOADING, &id);
+        if (r < 0)
+                return r;
+        pages_get(&fileh->pager->pages, id)->load = load;
+        fileh_enter_lru(fileh, id);
         return 0;
 }
 
@@ -196,6 +251,27 @@ static void fileh_change_list(struct fileh *fileh, uint32_t id, struct pagelist 
                 pagelist_push_last(after, &pager->pages, id);
         if (!before != !after)
                 pool_count(pager->pool, POOL_DIRTY_BYTES, after ? (int64_t) fileh->block_size : -(int64_t) fileh->block_size);
+}
+
+int fileh_adopt_page(struct fileh *fileh, uint64_t block, enum page_state state, int error) {
+        uint32_t id;
+        int r;
+
+        r = fileh_new_page(fileh, block, state, &id);
+        if (r < 0)
+                return r;
+        if (error != 0) {
+                pagemap_set(&fileh->map, block, state, error);
+                pages_get(&fileh->pager->pages, id)->error = (uint16_t) error;
+        }
+        fileh_change_list(fileh, id, NULL, fileh_dirty_list(fileh, state));
+        if (!state_is_resident(state))
+                return 0;
+        fileh->n_resident++;
+        pages_get(&fileh->pager->pages, id)->has_room = true;
+        pool_force(fileh->pager->pool, fileh->block_size);
+        fileh_enter_lru(fileh, id);
+        return 0;
 }
 
 static void fileh_leave_lru(struct fileh *fileh, uint32_t id, struct page *page) {
@@ -249,13 +325,11 @@ enum page_action fileh_page_event(struct fileh *fileh, uint32_t id, enum page_ev
 
 void fileh_touch(struct fileh *fileh, uint32_t id) {
         struct pager *pager = fileh->pager;
-        struct page *page = pages_get(&pager->pages, id);
 
         if (pager->lru.first == id)
                 return;
-        fileh_leave_lru(fileh, id, page);
-        pagelist_push_first(&pager->lru, &pager->pages, id);
-        page->on_lru = true;
+        fileh_leave_lru(fileh, id, pages_get(&pager->pages, id));
+        fileh_enter_lru(fileh, id);
 }
 
 uint64_t fileh_take_room(struct fileh *fileh, uint32_t id) {

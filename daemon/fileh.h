@@ -53,6 +53,7 @@ struct fileh {
         TAILQ_HEAD(, handle) handles; /* -> handle->entry */
         unsigned n_refs;              /* handles, also closed ones until freed; jobs; loads and stores under way */
         bool is_closing;              /* the last handle is closed */
+        bool is_adopting;             /* its pages are being taken up; until then no handle is listened to (adopt.c) */
 
         struct pagelist dirty;   /* DIRTY, in order of becoming so -> page->dirty */
         struct pagelist storing; /* STORING and STORING_DIRTIED -> page->dirty */
@@ -77,6 +78,8 @@ struct fileh_params {
         uint64_t size;
         uint64_t block_size;
         int fd;
+        int memory_fd; /* borrowed; of a daemon that is gone, whose pages are taken up; -1: a new memory */
+        int ledger_fd; /* the same */
 };
 
 /* Takes params->fd if it succeeds. The caller holds it, until fileh_unref(). */
@@ -85,8 +88,14 @@ int fileh_new(struct pager *pager, const struct fileh_params *params, struct fil
 void fileh_ref(struct fileh *fileh);
 void fileh_unref(struct fileh *fileh);
 
+/* May a client with such an open share it? Of the same file they are already. */
+bool fileh_may_join(const struct fileh *fileh, const struct fileh_params *params);
+
 /* The shared fileh that such an open would join, or NULL. */
 struct fileh *fileh_find_shared(struct pager *pager, const struct fileh_params *params);
+
+/* The fileh that has this memory, as another client handed it back before; or NULL. */
+struct fileh *fileh_find_adopted(struct pager *pager, uint64_t memory_inode);
 
 int fileh_resize(struct fileh *fileh, uint64_t size);
 
@@ -98,6 +107,9 @@ enum page_state fileh_state(const struct fileh *fileh, uint64_t block);
 
 /* Makes the page of an empty block, LOADING by that load; the most recently used. -ENOMEM. */
 int fileh_add_page(struct fileh *fileh, uint64_t block, uint32_t load);
+
+/* Makes the page of an empty block, as a daemon that is gone had it. -ENOMEM. */
+int fileh_adopt_page(struct fileh *fileh, uint64_t block, enum page_state state, int error);
 
 /* Is there a page of that block, LOADING by that load? */
 bool fileh_is_loaded_by(const struct fileh *fileh, uint64_t block, uint32_t load);

@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 
 #include "mapping.h"
+#include "pager.h"
 #include "ring.h"
 #include "uffd.h"
 
@@ -25,6 +26,9 @@ struct handle {
         bool readonly;
         struct mapping **mappings; /* by address */
         unsigned n_mappings;
+
+        bool awaits_adoption;      /* its client gets this reply, and is listened to, when the pages are taken up */
+        struct reply_to adoption;
 
         /* The reading of faults (fault.c). */
         bool is_closed;  /* freed when read_op has ended */

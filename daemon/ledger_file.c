@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -10,6 +11,7 @@
 #include "ledger_file.h"
 #include "memory.h"
 
+#define LEDGER_FILE_NAME "bigfiled-ledger"
 #define LEDGER_HEADER_BYTES 4096
 
 static struct ledger_file *ledger_file_of(struct pagemap_memory *memory) {
@@ -48,7 +50,7 @@ static void ledger_file_table_put(struct pagemap_memory *memory, uint64_t capaci
 
 /* A memfd that nobody else can shrink, or open for writing. */
 static int ledger_file_create(int *ret_fd) {
-        int fd = memfd_create("bigfiled-ledger", MFD_CLOEXEC | MFD_ALLOW_SEALING), r;
+        int fd = memfd_create(LEDGER_FILE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING), r;
 
         if (fd < 0)
                 return -errno;
@@ -61,26 +63,67 @@ static int ledger_file_create(int *ret_fd) {
         return 0;
 }
 
-int ledger_file_init(struct ledger_file *ledger, uint64_t block_size, uint64_t size) {
-        struct ledger_header *header;
+/* Takes fd if it succeeds. */
+static int ledger_file_map(struct ledger_file *ledger, int fd, uint64_t length) {
+        struct ledger_header *header = mmap(NULL, LEDGER_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+        if (header == MAP_FAILED)
+                return -errno;
+        *ledger = (struct ledger_file) {
+                .memory = { .header = header, .table_get = ledger_file_table_get, .table_put = ledger_file_table_put },
+                .fd = fd,
+                .length = length,
+        };
+        return 0;
+}
+
+int ledger_file_init(struct ledger_file *ledger, uint64_t block_size, uint64_t size, uint64_t memory_inode) {
         int fd = -1, r;
 
         r = ledger_file_create(&fd);
         if (r < 0)
                 return r;
-        header = mmap(NULL, LEDGER_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        if (header == MAP_FAILED) {
-                r = -errno;
+        r = ledger_file_map(ledger, fd, LEDGER_HEADER_BYTES);
+        if (r < 0) {
                 close(fd);
                 return r;
         }
-        *header = (struct ledger_header) { .magic = LEDGER_MAGIC, .block_size = block_size, .size = size };
-        *ledger = (struct ledger_file) {
-                .memory = { .header = header, .table_get = ledger_file_table_get, .table_put = ledger_file_table_put },
-                .fd = fd,
-                .length = LEDGER_HEADER_BYTES,
-        };
+        *ledger->memory.header =
+                (struct ledger_header) { .magic = LEDGER_MAGIC, .block_size = block_size, .size = size, .memory_inode = memory_inode };
         return 0;
+}
+
+static bool ledger_file_is_sound(const struct ledger_file *ledger, uint64_t block_size, uint64_t memory_inode) {
+        const struct ledger_header *header = ledger->memory.header;
+        uint64_t capacity = header->capacity;
+
+        return header->magic == LEDGER_MAGIC && header->block_size == block_size && header->memory_inode == memory_inode &&
+               capacity >= LEDGER_CAPACITY_MIN && (capacity & (capacity - 1)) == 0 && capacity <= ledger->length / sizeof(uint64_t) &&
+               ledger_table_offset(capacity) + ledger_table_bytes(capacity) <= ledger->length;
+}
+
+int ledger_file_adopt(struct ledger_file *ledger, int fd, uint64_t block_size, uint64_t memory_inode) {
+        struct stat st;
+        int copy, r;
+
+        r = memory_reopen_own(fd, LEDGER_FILE_NAME, LEDGER_HEADER_BYTES, &copy);
+        if (r < 0)
+                return r;
+        r = fstat(copy, &st) < 0 ? -errno : ledger_file_map(ledger, copy, (uint64_t) st.st_size);
+        if (r < 0) {
+                close(copy);
+                return r;
+        }
+        if (ledger_file_is_sound(ledger, block_size, memory_inode)) {
+                ledger->memory.header->seq += ledger->memory.header->seq & 1; /* it ended while it moved entries */
+                return 0;
+        }
+        ledger_file_fini(ledger);
+        return -EINVAL;
+}
+
+int ledger_file_table(struct ledger_file *ledger, uint64_t **ret_words) {
+        return ledger_file_table_get(&ledger->memory, ledger->memory.header->capacity, ret_words);
 }
 
 void ledger_file_fini(struct ledger_file *ledger) {

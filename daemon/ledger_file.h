@@ -13,7 +13,15 @@ struct ledger_file {
         uint64_t length; /* bytes */
 };
 
-int ledger_file_init(struct ledger_file *ledger, uint64_t block_size, uint64_t size);
+/* memory_inode: of the memory it is about */
+int ledger_file_init(struct ledger_file *ledger, uint64_t block_size, uint64_t size, uint64_t memory_inode);
+
+/* Takes up the ledger of a daemon that is gone; fd is borrowed. -EINVAL: it is not one, or not of that memory and block size. */
+int ledger_file_adopt(struct ledger_file *ledger, int fd, uint64_t block_size, uint64_t memory_inode);
+
+/* The table it has now, of header->capacity words, to be returned with memory.table_put(). */
+int ledger_file_table(struct ledger_file *ledger, uint64_t **ret_words);
+
 void ledger_file_fini(struct ledger_file *ledger);
 
 /* Another descriptor of it, read-only, the caller's. */

@@ -2,15 +2,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/memfd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "memory.h"
 
+#define MEMORY_NAME "bigfiled"
 #define MEMORY_HUGE_PAGES_FREE "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
 
 /* Without this, opening a handle would succeed and every touch of it fail. */
@@ -39,7 +42,7 @@ int memory_init(struct memory *memory, uint64_t size, bool huge) {
 
         if (huge && !memory_has_huge_pages())
                 return -ENOMEM;
-        fd = memfd_create("bigfiled", MFD_CLOEXEC | MFD_ALLOW_SEALING | (huge ? MFD_HUGETLB | MFD_HUGE_2MB : 0u));
+        fd = memfd_create(MEMORY_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING | (huge ? MFD_HUGETLB | MFD_HUGE_2MB : 0u));
         if (fd < 0)
                 return -errno;
         r = memory_prepare(fd, size);
@@ -48,6 +51,43 @@ int memory_init(struct memory *memory, uint64_t size, bool huge) {
                 return r;
         }
         *memory = (struct memory) { .fd = fd, .huge = huge };
+        return 0;
+}
+
+int memory_adopt(struct memory *memory, int fd, uint64_t size, bool huge) {
+        struct statfs fs;
+        int copy, r;
+
+        if (fstatfs(fd, &fs) < 0)
+                return -errno;
+        if (huge != (fs.f_type == HUGETLBFS_MAGIC))
+                return -EINVAL;
+        r = memory_reopen_own(fd, MEMORY_NAME, size, &copy);
+        if (r < 0)
+                return r;
+        *memory = (struct memory) { .fd = copy, .huge = huge };
+        return 0;
+}
+
+int memory_inode(const struct memory *memory, uint64_t *ret) {
+        struct stat st;
+
+        if (fstat(memory->fd, &st) < 0)
+                return -errno;
+        *ret = st.st_ino;
+        return 0;
+}
+
+int memory_next_data(const struct memory *memory, uint64_t offset, uint64_t *ret_begin, uint64_t *ret_end) {
+        off_t begin = lseek(memory->fd, (off_t) offset, SEEK_DATA), end;
+
+        if (begin < 0)
+                return -errno;
+        end = lseek(memory->fd, begin, SEEK_HOLE);
+        if (end < 0)
+                return -errno;
+        *ret_begin = (uint64_t) begin;
+        *ret_end = (uint64_t) end;
         return 0;
 }
 
@@ -65,16 +105,42 @@ int memory_grow(struct memory *memory, uint64_t size) {
         return ftruncate(memory->fd, (off_t) size) < 0 ? -errno : 0;
 }
 
-int memory_reopen_readonly(int fd, int *ret_fd) {
+static int memory_reopen(int fd, int flags, int *ret_fd) {
         char path[64];
         int copy;
 
         snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        copy = open(path, O_RDONLY | O_CLOEXEC);
+        copy = open(path, flags | O_CLOEXEC);
         if (copy < 0)
                 return -errno;
         *ret_fd = copy;
         return 0;
+}
+
+int memory_reopen_readonly(int fd, int *ret_fd) {
+        return memory_reopen(fd, O_RDONLY, ret_fd);
+}
+
+static bool memory_has_name(int fd, const char *name) {
+        char path[64], expected[64], target[64];
+        ssize_t n;
+
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        snprintf(expected, sizeof(expected), "/memfd:%s (deleted)", name);
+        n = readlink(path, target, sizeof(target));
+        return n == (ssize_t) strlen(expected) && memcmp(target, expected, (size_t) n) == 0;
+}
+
+/* Nobody but a daemon of this user can have made such a file: its owner is not what a client can choose. */
+int memory_reopen_own(int fd, const char *name, uint64_t size, int *ret_fd) {
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (!memory_has_name(fd, name) || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || !(fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK) ||
+            (uint64_t) st.st_size < size)
+                return -EINVAL;
+        return memory_reopen(fd, O_RDWR, ret_fd);
 }
 
 int memory_open(const struct memory *memory, bool readonly, int *ret_fd) {

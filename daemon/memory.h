@@ -20,6 +20,16 @@ struct memory {
 int memory_init(struct memory *memory, uint64_t size, bool huge);
 void memory_fini(struct memory *memory);
 
+/* Takes up the memory of a daemon that is gone, as a client hands it back: fd is borrowed, and may be read-only. size: as above.
+ * -EINVAL: it is not such a memory. */
+int memory_adopt(struct memory *memory, int fd, uint64_t size, bool huge);
+
+/* What tells it from any other memory. */
+int memory_inode(const struct memory *memory, uint64_t *ret);
+
+/* The next range from offset on that is in RAM. -ENXIO: there is none. */
+int memory_next_data(const struct memory *memory, uint64_t offset, uint64_t *ret_begin, uint64_t *ret_end);
+
 /* Of the kernel's pages it is made of, bytes. */
 uint64_t memory_page_size(const struct memory *memory);
 
@@ -37,5 +47,8 @@ int memory_write(struct memory *memory, uint64_t offset, const void *buf, size_t
 
 /* A read-only descriptor of a memfd: who holds only that cannot change it. */
 int memory_reopen_readonly(int fd, int *ret_fd);
+
+/* A read-write one, of a memfd of that name that a daemon of this user made: it is his, sealed against shrinking, of that size at least. -EINVAL: it is not. */
+int memory_reopen_own(int fd, const char *name, uint64_t size, int *ret_fd);
 
 #endif

@@ -29,6 +29,7 @@ struct page {
         uint8_t state;   /* enum page_state; assigned by fileh_set_state() alone */
         bool on_lru : 1;   /* dirty pages that reached its end are not, until they are clean */
         bool has_room : 1; /* its bytes are counted in the pool */
+        bool is_seen : 1;  /* its content was found in the memory, while that is adopted */
 };
 
 /* All pages of one pager. */

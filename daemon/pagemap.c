@@ -67,6 +67,21 @@ int pagemap_init(struct pagemap *map, struct pagemap_memory *memory) {
         return 0;
 }
 
+int pagemap_init_beside(struct pagemap *map, struct pagemap_memory *memory, uint64_t n) {
+        uint64_t capacity = LEDGER_CAPACITY_MIN;
+
+        while (pagemap_is_full(n, capacity) || capacity == memory->header->capacity)
+                capacity *= 2;
+        *map = (struct pagemap) { .memory = memory, .capacity = capacity, .table = 1 };
+        return pagemap_table_new(map, capacity, &map->words, &map->ids);
+}
+
+void pagemap_take_over(struct pagemap *map) {
+        pagemap_move_begin(map);
+        pagemap_publish(&map->memory->header->capacity, map->capacity);
+        pagemap_move_end(map);
+}
+
 void pagemap_fini(struct pagemap *map) {
         if (!map->words)
                 return;
@@ -92,9 +107,7 @@ static int pagemap_resize(struct pagemap *map, uint64_t capacity) {
                         map->words[j] = old.words[i];
                         map->ids[j] = old.ids[i];
                 }
-        pagemap_move_begin(map);
-        pagemap_publish(&map->memory->header->capacity, capacity);
-        pagemap_move_end(map);
+        pagemap_take_over(map);
         pagemap_fini(&old);
         return 0;
 }

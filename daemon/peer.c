@@ -119,6 +119,7 @@ static void peer_count_reply(struct peer *peer, const union wire_msg *msg) {
 
         switch (msg->header.id & ~WIRE_REPLY) {
         case WIRE_OPEN:
+        case WIRE_ADOPT:
                 peer->n_handles -= failed;
                 break;
         case WIRE_CLOSE:
@@ -185,7 +186,7 @@ static void peer_forward(struct peer *peer, struct request *request) {
 }
 
 static struct request peer_request(const struct peer *peer, const struct chan_packet *packet) {
-        return (struct request) { .peer = peer->id, .msg = packet->msg, .uid = peer->cred.uid, .file_fd = -1, .uffd = -1 };
+        return (struct request) { .peer = peer->id, .msg = packet->msg, .uid = peer->cred.uid, .file_fd = -1, .uffd = -1, .memory_fd = -1, .ledger_fd = -1 };
 }
 
 static void peer_on_request(struct peer *peer, struct chan_packet *packet) {
@@ -212,6 +213,10 @@ static void peer_on_open(struct peer *peer, struct chan_packet *packet) {
         request.inode = backing.inode;
         request.file_fd = chan_packet_take(packet, 0);
         request.uffd = chan_packet_take(packet, 1);
+        if (packet->msg.header.id == WIRE_ADOPT) {
+                request.memory_fd = chan_packet_take(packet, 2);
+                request.ledger_fd = chan_packet_take(packet, 3);
+        }
         peer->n_handles++;
         peer_forward(peer, &request);
 }
@@ -266,6 +271,7 @@ static void (*const peer_handlers[N_WIRE_IDS])(struct peer *peer, struct chan_pa
         [WIRE_STAT] = peer_on_request,
         [WIRE_POOL_STAT] = peer_on_pool_stat,
         [WIRE_RECLAIM] = peer_on_reclaim,
+        [WIRE_ADOPT] = peer_on_open,
 };
 
 /* --- receiving ------------------------------------------------------------------------------------------------------------------------------------ */

@@ -67,6 +67,11 @@ static void place_run_event(const struct place_run *run, struct fileh *fileh, en
                 (void) fileh_page_event(fileh, fileh_page(fileh, block), event, error);
 }
 
+/* A block of many pages is filled page by page. Were it writable at once, a daemon that ends half way would leave a dirty block that has not all its content. */
+static bool place_needs_two_steps(const struct place_run *run, const struct fileh *fileh) {
+        return run->write && fileh->block_size > memory_page_size(&fileh->memory);
+}
+
 /* If the mapping does not take the content (the client has changed its address space, or something lies in the memory already), the memory does. */
 static int place_run_fill(struct place_run *run, struct fileh *fileh) {
         if (run->target && mapping_fill(run->target, run->block, run->n, run->buf, run->write) == 0)
@@ -93,14 +98,22 @@ static void place_run_fail(const struct place_run *run, struct fileh *fileh, int
 
 /* The states come first: once a page can be written, the ledger must call it dirty. */
 static int place_run_content(struct place_run *run, struct fileh *fileh) {
+        bool write = run->write;
         int r;
 
+        run->write = write && !place_needs_two_steps(run, fileh);
         place_run_event(run, fileh, run->write ? EVENT_LOADED_WRITE : EVENT_LOADED, 0);
         r = place_run_fill(run, fileh);
         if (r < 0) {
                 (void) memory_punch(&fileh->memory, run->block << fileh->block_shift, run->n << fileh->block_shift); /* what came half way */
                 place_run_fail(run, fileh, r);
                 return r;
+        }
+        if (write && !run->write) {
+                place_run_event(run, fileh, EVENT_WRITE, 0);
+                run->write = true;
+                if (run->target)
+                        (void) mapping_protect(run->target, run->block, run->n, false); /* else its threads fault once more */
         }
         place_run_show(run);
         fileh->n_loads += run->n;

@@ -23,10 +23,14 @@ bool pool_take(struct pool *pool, uint64_t bytes) {
         uint_fast64_t used = atomic_load_explicit(&pool->used, memory_order_relaxed);
 
         do
-                if (bytes > pool->bytes - used)
+                if (used > pool->bytes || bytes > pool->bytes - used)
                         return false;
         while (!atomic_compare_exchange_weak_explicit(&pool->used, &used, used + bytes, memory_order_relaxed, memory_order_relaxed));
         return true;
+}
+
+void pool_force(struct pool *pool, uint64_t bytes) {
+        atomic_fetch_add_explicit(&pool->used, bytes, memory_order_relaxed);
 }
 
 void pool_give(struct pool *pool, uint64_t bytes) {
@@ -41,7 +45,9 @@ uint64_t pool_used(const struct pool *pool) {
 }
 
 uint64_t pool_free(const struct pool *pool) {
-        return pool->bytes - pool_used(pool);
+        uint64_t used = pool_used(pool);
+
+        return used < pool->bytes ? pool->bytes - used : 0;
 }
 
 bool pool_is_low(const struct pool *pool) {
@@ -49,9 +55,9 @@ bool pool_is_low(const struct pool *pool) {
 }
 
 uint64_t pool_missing(const struct pool *pool) {
-        uint64_t free = pool_free(pool);
+        uint64_t goal = pool->bytes - pool->free_high, used = pool_used(pool);
 
-        return free < pool->free_high ? pool->free_high - free : 0;
+        return used > goal ? used - goal : 0;
 }
 
 void pool_count(struct pool *pool, enum pool_counter counter, int64_t n) {

@@ -39,6 +39,9 @@ void pool_init(struct pool *pool, uint64_t bytes);
 
 /* Takes room; false: there is not so much left. */
 bool pool_take(struct pool *pool, uint64_t bytes);
+
+/* Counts what is in use already, even beyond the pool's size: reclaim has to follow. */
+void pool_force(struct pool *pool, uint64_t bytes);
 void pool_give(struct pool *pool, uint64_t bytes);
 
 uint64_t pool_used(const struct pool *pool);

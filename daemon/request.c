@@ -6,10 +6,11 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#include "adopt.h"
 #include "closing.h"
-#include "fault.h"
 #include "fileh.h"
 #include "handle.h"
+#include "opening.h"
 #include "pager.h"
 #include "range.h"
 #include "request.h"
@@ -42,72 +43,82 @@ static bool request_block_size_is_valid(uint64_t block_size, bool huge) {
         return block_size >= WIRE_BLOCK_MIN && block_size <= WIRE_BLOCK_MAX && (block_size & (block_size - 1)) == 0;
 }
 
-static int request_open_fileh(struct pager *pager, struct request *request, const struct fileh_params *params, struct fileh **ret) {
-        struct fileh *fileh = params->is_shared ? fileh_find_shared(pager, params) : NULL;
+/* The fileh gets a second user. */
+static int request_join(struct request *request, struct fileh *fileh, const struct fileh_params *params) {
         int r;
 
-        if (!fileh) {
-                r = fileh_new(pager, params, ret);
-                if (r == 0)
-                        request->file_fd = -1;
+        if (!params->is_writable)
+                return 0;
+        r = params->size > fileh->size ? fileh_resize(fileh, params->size) : 0;
+        if (r < 0)
+                return r;
+        store_file_add_writer(fileh->store, request->file_fd);
+        request->file_fd = -1;
+        fileh->has_writer = true;
+        fileh->uid = params->uid;
+        return 0;
+}
+
+static int request_new_fileh(struct pager *pager, struct request *request, const struct fileh_params *params, struct fileh **ret) {
+        struct fileh *fileh;
+        int r;
+
+        r = fileh_new(pager, params, &fileh);
+        if (r < 0)
+                return r;
+        request->file_fd = -1;
+        r = params->memory_fd >= 0 ? adopt_new(fileh) : 0;
+        if (r < 0) {
+                fileh_unref(fileh);
                 return r;
         }
-        if (params->size > fileh->size && params->is_writable) {
-                r = fileh_resize(fileh, params->size);
-                if (r < 0)
-                        return r;
-        }
-        if (params->is_writable) {
-                store_file_add_writer(fileh->store, request->file_fd);
-                request->file_fd = -1;
-                fileh->has_writer = true;
-                fileh->uid = params->uid;
-        }
-        fileh_ref(fileh);
         *ret = fileh;
         return 0;
 }
 
-static int request_answer_open(struct pager *pager, const struct request *request, const struct handle *handle) {
-        const struct fileh *fileh = handle->fileh;
-        union wire_msg msg;
-        int fds[2], r;
-
-        r = memory_open(&fileh->memory, handle->readonly, &fds[0]);
-        if (r < 0)
-                return r;
-        r = ledger_file_open(&fileh->ledger, &fds[1]);
-        if (r < 0) {
-                close(fds[0]);
-                return r;
-        }
-        wire_init(&msg, WIRE_OPEN | WIRE_REPLY, request->msg.header.serial);
-        msg.open_reply.handle = handle->id;
-        msg.open_reply.size = fileh->size;
-        pager->reply(pager, request->peer, &msg, fds, 2);
-        return 0;
-}
-
-static int request_open_handle(struct pager *pager, struct request *request, struct fileh *fileh, bool readonly) {
+/* The fileh is held by the caller. */
+static int request_open_handle(struct request *request, struct fileh *fileh, const struct fileh_params *params) {
+        struct reply_to to = request_reply_to(request);
         struct handle *handle;
         int r;
 
-        r = handle_new(fileh, request->peer, request->uffd, readonly, &handle);
+        r = handle_new(fileh, request->peer, request->uffd, !params->is_writable, &handle);
         if (r < 0)
                 return r;
         request->uffd = -1;
-        r = request_answer_open(pager, request, handle);
-        if (r < 0) {
-                closing_handle(handle);
-                return r;
+        if (fileh->is_adopting) {
+                handle->awaits_adoption = true;
+                handle->adoption = to;
+                return REQUEST_TAKEN;
         }
-        fault_listen(handle);
-        return REQUEST_TAKEN;
+        r = opening_answer(handle, &to);
+        if (r < 0)
+                closing_handle(handle);
+        return r < 0 ? r : REQUEST_TAKEN;
 }
 
-static int request_open(struct pager *pager, struct request *request) {
+static int request_open_with(struct pager *pager, struct request *request, struct fileh *found, const struct fileh_params *params) {
+        struct fileh *fileh = found;
+        int r;
+
+        if (found) {
+                r = request_join(request, found, params);
+                fileh_ref(found);
+        } else
+                r = request_new_fileh(pager, request, params, &fileh);
+        if (r == 0 || found) {
+                if (r == 0)
+                        r = request_open_handle(request, fileh, params);
+                fileh_unref(fileh);
+        }
+        return r;
+}
+
+/* False: the fields are out of their range. */
+static bool request_open_params(const struct request *request, struct fileh_params *ret) {
         const struct wire_open *open = &request->msg.open;
-        struct fileh_params params = {
+
+        *ret = (struct fileh_params) {
                 .identity = { request->device, request->inode },
                 .uid = request->uid,
                 .is_shared = open->header.flags & WIRE_OPEN_SHARED,
@@ -116,18 +127,51 @@ static int request_open(struct pager *pager, struct request *request) {
                 .size = open->size,
                 .block_size = open->block_size,
                 .fd = request->file_fd,
+                .memory_fd = -1,
+                .ledger_fd = -1,
         };
-        struct fileh *fileh;
+        return request_block_size_is_valid(ret->block_size, ret->is_huge) && ret->size <= WIRE_FILE_MAX;
+}
+
+static int request_open(struct pager *pager, struct request *request) {
+        struct fileh_params params;
+
+        if (!request_open_params(request, &params))
+                return -EINVAL;
+        return request_open_with(pager, request, params.is_shared ? fileh_find_shared(pager, &params) : NULL, &params);
+}
+
+/* The number of a memory that a daemon of ours made. */
+static int request_memory_inode(const struct request *request, const struct fileh_params *params, uint64_t *ret) {
+        struct memory memory;
         int r;
 
-        if (!request_block_size_is_valid(params.block_size, params.is_huge) || params.size > WIRE_FILE_MAX)
-                return -EINVAL;
-        r = request_open_fileh(pager, request, &params, &fileh);
+        r = memory_adopt(&memory, request->memory_fd, params->size, params->is_huge);
         if (r < 0)
                 return r;
-        r = request_open_handle(pager, request, fileh, !params.is_writable);
-        fileh_unref(fileh);
+        r = memory_inode(&memory, ret);
+        memory_fini(&memory);
         return r;
+}
+
+/* Who brings a memory that another client brought before joins that one's fileh, if it is a shared one. */
+static int request_adopt(struct pager *pager, struct request *request) {
+        struct fileh_params params;
+        struct fileh *found;
+        uint64_t inode;
+        int r;
+
+        if (!request_open_params(request, &params))
+                return -EINVAL;
+        r = request_memory_inode(request, &params, &inode);
+        if (r < 0)
+                return r;
+        found = fileh_find_adopted(pager, inode);
+        if (found && (!params.is_shared || !fileh_may_join(found, &params)))
+                return -EBUSY;
+        params.memory_fd = request->memory_fd;
+        params.ledger_fd = request->ledger_fd;
+        return request_open_with(pager, request, found, &params);
 }
 
 static int request_close(struct pager *pager, struct request *request) {
@@ -309,6 +353,7 @@ static int (*const request_handlers[N_WIRE_IDS])(struct pager *pager, struct req
         [WIRE_ADVISE] = request_advise,
         [WIRE_STAT] = request_stat,
         [WIRE_RECLAIM] = request_reclaim,
+        [WIRE_ADOPT] = request_adopt,
 };
 
 void request_handle(struct pager *pager, struct request *request) {
@@ -322,9 +367,11 @@ void request_handle(struct pager *pager, struct request *request) {
 }
 
 void request_fini(struct request *request) {
-        if (request->file_fd >= 0)
-                close(request->file_fd);
-        if (request->uffd >= 0)
-                close(request->uffd);
-        request->file_fd = request->uffd = -1;
+        int *fds[] = { &request->file_fd, &request->uffd, &request->memory_fd, &request->ledger_fd };
+
+        for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+                if (*fds[i] >= 0)
+                        close(*fds[i]);
+                *fds[i] = -1;
+        }
 }

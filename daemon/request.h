@@ -15,12 +15,14 @@ struct request {
         uint64_t peer;
         union wire_msg msg;
 
-        /* of WIRE_OPEN, checked by the server: */
+        /* of WIRE_OPEN and WIRE_ADOPT, checked by the server: */
         uid_t uid;
         uint64_t device;
         uint64_t inode;
-        int file_fd; /* owned by the request, like the next: -1 once taken */
+        int file_fd; /* owned by the request, like the next ones: -1 once taken */
         int uffd;
+        int memory_fd; /* of WIRE_ADOPT alone */
+        int ledger_fd;
 };
 
 /* Answers it, now or later. */

@@ -25,7 +25,8 @@ struct ledger_header {
         uint64_t capacity; /* of the table in force, in words */
         uint64_t n_used;   /* words that are not 0 */
         uint64_t block_size;
-        uint64_t size; /* of the file, bytes */
+        uint64_t size;         /* of the file, bytes */
+        uint64_t memory_inode; /* of the memory it belongs to */
 };
 
 /* Page states, as they are in a word. The numbers are part of the protocol. */

@@ -45,6 +45,7 @@ enum wire_id {
         WIRE_STAT,
         WIRE_POOL_STAT,
         WIRE_RECLAIM,
+        WIRE_ADOPT,
         N_WIRE_IDS,
 };
 
@@ -80,14 +81,14 @@ struct wire_hello_reply {
 #define WIRE_OPEN_HUGE (1u << 1)
 #define WIRE_OPEN_READONLY (1u << 2)
 
-/* descriptors: the file, the userfaultfd */
+/* descriptors of WIRE_OPEN: the file, the userfaultfd; of WIRE_ADOPT: the same, and the memory and the ledger that another daemon made */
 struct wire_open {
         struct wire_header header;
         uint64_t size; /* of the file, bytes, as the client sees it */
         uint64_t block_size;
 };
 
-/* descriptors: the memory (opened read-only for a read-only handle), the ledger (read-only) */
+/* descriptors: the memory (opened read-only for a read-only handle), the ledger (read-only); none for WIRE_ADOPT */
 struct wire_open_reply {
         struct wire_header header;
         int32_t error;
