@@ -16,6 +16,7 @@ void closing_mapping(struct handle *handle, struct mapping *mapping) {
 /* Jobs, loads and stores that are under way see is_closing, or hold on to the fileh until they end; it is freed with the last of them. */
 static void closing_fileh(struct fileh *fileh) {
         fileh->is_closing = true;
+        pool_count(fileh->pager->pool, POOL_FILEHS, -1);
         load_cancel_waiting(fileh);
         while (range_drop(fileh, 0, UINT64_MAX, RANGE_ALL, NULL) < 0)
                 log_error("no memory to close a file: trying again");

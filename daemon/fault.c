@@ -146,5 +146,5 @@ void fault_listen(struct handle *handle) {
         handle->is_reading = true;
         handle->is_polling = false;
         handle->read_op.done = fault_on_ready;
-        ring_read(handle->fileh->pager->ring, &handle->read_op, handle->uffd, handle->events, sizeof(handle->events), 0);
+        ring_read_events(handle->fileh->pager->ring, &handle->read_op, handle->uffd, handle->events, sizeof(handle->events));
 }

@@ -21,7 +21,8 @@ static void fileh_free(struct fileh *fileh) {
         pagemap_fini(&fileh->map);
         ledger_file_fini(&fileh->ledger);
         memory_fini(&fileh->memory);
-        pool_count(fileh->pager->pool, POOL_FILEHS, -1);
+        if (!fileh->is_closing)
+                pool_count(fileh->pager->pool, POOL_FILEHS, -1);
         free(fileh);
 }
 
@@ -49,7 +50,7 @@ static int fileh_build_map(struct fileh *fileh, const struct fileh_params *param
         struct pagemap_memory *memory = &fileh->ledger.memory;
 
         if (params->ledger_fd >= 0)
-                return pagemap_init_beside(&fileh->map, memory, memory->header->capacity / 5 * 4);
+                return pagemap_init_beside(&fileh->map, memory, memory->header->n_used);
         return pagemap_init(&fileh->map, memory);
 }
 

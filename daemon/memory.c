@@ -79,8 +79,14 @@ int memory_inode(const struct memory *memory, uint64_t *ret) {
 }
 
 int memory_next_data(const struct memory *memory, uint64_t offset, uint64_t *ret_begin, uint64_t *ret_end) {
-        off_t begin = lseek(memory->fd, (off_t) offset, SEEK_DATA), end;
+        off_t begin, end;
 
+        if (memory->huge) {
+                *ret_begin = offset;
+                *ret_end = UINT64_MAX;
+                return 0;
+        }
+        begin = lseek(memory->fd, (off_t) offset, SEEK_DATA);
         if (begin < 0)
                 return -errno;
         end = lseek(memory->fd, begin, SEEK_HOLE);

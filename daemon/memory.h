@@ -27,7 +27,7 @@ int memory_adopt(struct memory *memory, int fd, uint64_t size, bool huge);
 /* What tells it from any other memory. */
 int memory_inode(const struct memory *memory, uint64_t *ret);
 
-/* The next range from offset on that is in RAM. -ENXIO: there is none. */
+/* The next range from offset on that is in RAM; of huge pages that is not told, and it is all the rest. -ENXIO: there is none. */
 int memory_next_data(const struct memory *memory, uint64_t offset, uint64_t *ret_begin, uint64_t *ret_end);
 
 /* Of the kernel's pages it is made of, bytes. */

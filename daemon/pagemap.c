@@ -2,14 +2,13 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "pagemap.h"
 
-/* A table is between a quarter (then halved) and four fifths full (then doubled), but for small ones. */
+/* A table is between a quarter (then halved) and five sixths full (then doubled), but for small ones. */
 static bool pagemap_is_full(uint64_t n_used, uint64_t capacity) {
-        return n_used * 5 > capacity * 4;
+        return n_used * 6 > capacity * 5;
 }
 
 static bool pagemap_is_sparse(uint64_t n_used, uint64_t capacity) {
@@ -72,11 +71,12 @@ int pagemap_init_beside(struct pagemap *map, struct pagemap_memory *memory, uint
 
         while (pagemap_is_full(n, capacity) || capacity == memory->header->capacity)
                 capacity *= 2;
-        *map = (struct pagemap) { .memory = memory, .capacity = capacity, .table = 1 };
+        *map = (struct pagemap) { .memory = memory, .capacity = capacity, .table = 1, .is_beside = true };
         return pagemap_table_new(map, capacity, &map->words, &map->ids);
 }
 
 void pagemap_take_over(struct pagemap *map) {
+        map->is_beside = false;
         pagemap_move_begin(map);
         pagemap_publish(&map->memory->header->capacity, map->capacity);
         pagemap_move_end(map);
@@ -95,6 +95,8 @@ static int pagemap_resize(struct pagemap *map, uint64_t capacity) {
         struct pagemap old = *map;
         int r;
 
+        if (map->is_beside && capacity == map->memory->header->capacity)
+                capacity *= 2; /* that place is taken */
         r = pagemap_table_new(map, capacity, &map->words, &map->ids);
         if (r < 0)
                 return r;
@@ -107,7 +109,8 @@ static int pagemap_resize(struct pagemap *map, uint64_t capacity) {
                         map->words[j] = old.words[i];
                         map->ids[j] = old.ids[i];
                 }
-        pagemap_take_over(map);
+        if (!map->is_beside)
+                pagemap_take_over(map);
         pagemap_fini(&old);
         return 0;
 }
@@ -167,7 +170,7 @@ void pagemap_remove(struct pagemap *map, uint64_t block) {
         pagemap_move_begin(map);
         pagemap_close_gap(map, i);
         pagemap_move_end(map);
-        if (pagemap_is_sparse(map->n_used, map->capacity))
+        if (!map->is_beside && pagemap_is_sparse(map->n_used, map->capacity))
                 (void) pagemap_resize(map, map->capacity / 2); /* without memory for a smaller one, this one goes on */
 }
 

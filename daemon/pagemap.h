@@ -8,6 +8,8 @@
  * Pure: where the tables of words come from is the business of struct pagemap_memory.
  */
 
+#include <stdbool.h>
+
 #include "ledger.h"
 
 struct pagemap_memory {
@@ -24,6 +26,7 @@ struct pagemap {
         uint64_t capacity;
         uint64_t n_used;
         uint64_t table; /* how many tables there have been, this one included */
+        bool is_beside; /* the ledger names another table */
 };
 
 int pagemap_init(struct pagemap *map, struct pagemap_memory *memory);

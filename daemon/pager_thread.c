@@ -151,7 +151,7 @@ static void pager_thread_handle(struct pager_thread *thread, struct pager_node *
 }
 
 static void pager_thread_read_in(struct pager_thread *thread) {
-        ring_read(thread->pager.ring, &thread->in_op, thread->in_fd, &thread->in_value, sizeof(thread->in_value), 0);
+        ring_read_events(thread->pager.ring, &thread->in_op, thread->in_fd, &thread->in_value, sizeof(thread->in_value));
 }
 
 static void pager_thread_on_in(struct ring_op *op, int result) {

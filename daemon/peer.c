@@ -147,6 +147,7 @@ static void peer_refuse(struct peer *peer, const union wire_msg *request, int er
 
         wire_init(&reply.msg, request->header.id | WIRE_REPLY, request->header.serial);
         reply.msg.reply.error = error;
+        peer_count_reply(peer, &reply.msg);
         peer_answer(peer, &reply);
 }
 
@@ -195,39 +196,46 @@ static void peer_on_request(struct peer *peer, struct chan_packet *packet) {
         peer_forward(peer, &request);
 }
 
-static void peer_on_open(struct peer *peer, struct chan_packet *packet) {
-        struct request request = peer_request(peer, packet);
+/* The descriptors of OPEN and ADOPT, taken out of the packet into the request if they are what they should be. */
+static int peer_take_files(struct peer *peer, struct chan_packet *packet, struct request *request) {
         struct backing backing;
         int r;
 
-        r = peer->n_handles >= WIRE_HANDLES_MAX ? -EMFILE : 0;
-        if (r == 0)
-                r = backing_check(packet->fds[0], packet->msg.header.flags & WIRE_OPEN_READONLY, &backing);
+        if (peer->n_handles > WIRE_HANDLES_MAX)
+                return -EMFILE;
+        r = backing_check(packet->fds[0], packet->msg.header.flags & WIRE_OPEN_READONLY, &backing);
         if (r == 0)
                 r = uffd_check(packet->fds[1]);
-        if (r < 0) {
-                peer_refuse(peer, &packet->msg, r);
-                return;
-        }
-        request.device = backing.device;
-        request.inode = backing.inode;
-        request.file_fd = chan_packet_take(packet, 0);
-        request.uffd = chan_packet_take(packet, 1);
+        if (r < 0)
+                return r;
+        request->device = backing.device;
+        request->inode = backing.inode;
+        request->file_fd = chan_packet_take(packet, 0);
+        request->uffd = chan_packet_take(packet, 1);
         if (packet->msg.header.id == WIRE_ADOPT) {
-                request.memory_fd = chan_packet_take(packet, 2);
-                request.ledger_fd = chan_packet_take(packet, 3);
+                request->memory_fd = chan_packet_take(packet, 2);
+                request->ledger_fd = chan_packet_take(packet, 3);
         }
+        return 0;
+}
+
+static void peer_on_open(struct peer *peer, struct chan_packet *packet) {
+        struct request request = peer_request(peer, packet);
+        int r;
+
         peer->n_handles++;
-        peer_forward(peer, &request);
+        r = peer_take_files(peer, packet, &request);
+        if (r < 0)
+                peer_refuse(peer, &packet->msg, r);
+        else
+                peer_forward(peer, &request);
 }
 
 static void peer_on_map(struct peer *peer, struct chan_packet *packet) {
-        if (peer->n_mappings >= WIRE_MAPPINGS_MAX) {
+        if (++peer->n_mappings > WIRE_MAPPINGS_MAX)
                 peer_refuse(peer, &packet->msg, -ENOMEM);
-                return;
-        }
-        peer->n_mappings++;
-        peer_on_request(peer, packet);
+        else
+                peer_on_request(peer, packet);
 }
 
 static void peer_on_pool_stat(struct peer *peer, struct chan_packet *packet) {

@@ -70,19 +70,33 @@ static void ring_begin(struct ring *ring, struct io_uring_sqe *sqe, struct ring_
                 ring->n_pending++;
 }
 
-void ring_read(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t length, uint64_t offset) {
+/* The kernel says EOPNOTSUPP to RWF_NOWAIT before it asks the file system anything; io_uring itself would call such a file system at once, and wait. */
+bool ring_may_block(int fd) {
+        char byte;
+        struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+
+        return preadv2(fd, &iov, 1, 0, RWF_NOWAIT) < 0 && errno == EOPNOTSUPP;
+}
+
+static void ring_set_may_block(struct io_uring_sqe *sqe, bool may_block) {
+        if (may_block)
+                io_uring_sqe_set_flags(sqe, IOSQE_ASYNC);
+}
+
+static void ring_read_queued(struct ring *ring, struct ring_op *op, int fd, bool may_block, void *buf, size_t length, uint64_t offset) {
         struct io_uring_sqe *sqe = ring_sqe(ring);
 
         io_uring_prep_read(sqe, fd, buf, (unsigned) length, offset);
+        ring_set_may_block(sqe, may_block);
         ring_begin(ring, sqe, op);
 }
 
-void ring_read_cached(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t length, uint64_t offset) {
+void ring_read(struct ring *ring, struct ring_op *op, int fd, bool may_block, void *buf, size_t length, uint64_t offset) {
         struct iovec iov = { .iov_base = buf, .iov_len = length };
-        ssize_t n = preadv2(fd, &iov, 1, (off_t) offset, RWF_NOWAIT);
+        ssize_t n = may_block ? -1 : preadv2(fd, &iov, 1, (off_t) offset, RWF_NOWAIT);
 
-        if (n <= 0) { /* it would have to wait, or cannot tell */
-                ring_read(ring, op, fd, buf, length, offset);
+        if (n <= 0) { /* it would have to wait, or there is an error to be told by the queue */
+                ring_read_queued(ring, op, fd, may_block, buf, length, offset);
                 return;
         }
         op->result = (int) n;
@@ -90,10 +104,15 @@ void ring_read_cached(struct ring *ring, struct ring_op *op, int fd, void *buf, 
         ring->n_pending++;
 }
 
-void ring_write(struct ring *ring, struct ring_op *op, int fd, const void *buf, size_t length, uint64_t offset) {
+void ring_read_events(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t length) {
+        ring_read_queued(ring, op, fd, false, buf, length, 0);
+}
+
+void ring_write(struct ring *ring, struct ring_op *op, int fd, bool may_block, const void *buf, size_t length, uint64_t offset) {
         struct io_uring_sqe *sqe = ring_sqe(ring);
 
         io_uring_prep_write(sqe, fd, buf, (unsigned) length, offset);
+        ring_set_may_block(sqe, may_block);
         ring_begin(ring, sqe, op);
 }
 

@@ -23,10 +23,16 @@ struct ring_op {
 int ring_new(struct ring **ret);
 void ring_free(struct ring *ring);
 
-/* A read is tried at once, without the kernel's queues, as far as it need not wait: that is the shortest way to what is cached. */
-void ring_read_cached(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t length, uint64_t offset);
-void ring_read(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t length, uint64_t offset);
-void ring_write(struct ring *ring, struct ring_op *op, int fd, const void *buf, size_t length, uint64_t offset);
+/*
+ * may_block: the file's system does not know how not to (ring_may_block()): the operation gets a kernel thread. The others are begun at once, and wait, where
+ * they have to, without one. A read is tried at once, without the kernel's queues, as far as it need not wait: the shortest way to what is cached.
+ */
+void ring_read(struct ring *ring, struct ring_op *op, int fd, bool may_block, void *buf, size_t length, uint64_t offset);
+void ring_write(struct ring *ring, struct ring_op *op, int fd, bool may_block, const void *buf, size_t length, uint64_t offset);
+bool ring_may_block(int fd);
+
+/* A read of something that sends events: a userfaultfd, an eventfd. */
+void ring_read_events(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t length);
 void ring_sync(struct ring *ring, struct ring_op *op, int fd); /* fdatasync */
 void ring_poll(struct ring *ring, struct ring_op *op, int fd); /* until it can be read; result: poll(2)'s events */
 

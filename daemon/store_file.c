@@ -12,6 +12,7 @@ struct store_file {
         struct ring *ring; /* borrowed */
         int fd;
         int writer_fd; /* -1: nobody opened it for writing; else it may be fd */
+        bool may_block;
 };
 
 static struct store_file *store_file_of(struct store *store) {
@@ -25,14 +26,14 @@ static struct store_request *store_file_request_of(struct ring_op *op) {
 static void store_file_read_on(struct store_request *request) {
         struct store_file *file = store_file_of(request->store);
 
-        ring_read(file->ring, &request->op, file->fd, (char *) request->buf + request->n_done, request->length - request->n_done,
+        ring_read(file->ring, &request->op, file->fd, file->may_block, (char *) request->buf + request->n_done, request->length - request->n_done,
                   request->offset + request->n_done);
 }
 
 static void store_file_write_on(struct store_request *request) {
         struct store_file *file = store_file_of(request->store);
 
-        ring_write(file->ring, &request->op, file->writer_fd, (char *) request->buf + request->n_done, request->length - request->n_done,
+        ring_write(file->ring, &request->op, file->writer_fd, file->may_block, (char *) request->buf + request->n_done, request->length - request->n_done,
                    request->offset + request->n_done);
 }
 
@@ -74,7 +75,7 @@ static void store_file_read(struct store *store, struct store_request *request) 
         request->store = store;
         request->n_done = 0;
         request->op.done = store_file_on_read;
-        ring_read_cached(store_file_of(store)->ring, &request->op, store_file_of(store)->fd, request->buf, request->length, request->offset);
+        store_file_read_on(request);
 }
 
 static void store_file_write(struct store *store, struct store_request *request) {
@@ -114,7 +115,13 @@ int store_file_new(struct ring *ring, int fd, bool writable, struct store **ret)
 
         if (!file)
                 return -ENOMEM;
-        *file = (struct store_file) { .store = { .kind = &store_file_kind }, .ring = ring, .fd = fd, .writer_fd = writable ? fd : -1 };
+        *file = (struct store_file) {
+                .store = { .kind = &store_file_kind },
+                .ring = ring,
+                .fd = fd,
+                .writer_fd = writable ? fd : -1,
+                .may_block = ring_may_block(fd),
+        };
         *ret = &file->store;
         return 0;
 }

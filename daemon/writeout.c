@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "blocksort.h"
+#include "drop.h"
 #include "fileh.h"
 #include "handle.h"
 #include "log.h"
@@ -33,6 +34,9 @@ struct writeout_run {
         struct writeout *writeout;
         uint64_t block;
         uint64_t n;
+        uint64_t n_good;    /* of them, those that are in the file */
+        uint64_t n_alone;   /* after an error: those behind the good ones that were written one by one since */
+        uint64_t n_written; /* by the write under way */
         void *buf;
         bool has_ended;
         int error;
@@ -55,6 +59,8 @@ struct writeout {
         } phase;
         uint32_t n_to_collect;
         struct blocksort blocks;
+        uint64_t data_begin; /* a range of the memory that is known to have content */
+        uint64_t data_end;
         struct writeout_runs runs;   /* under way, in order of offset */
         struct writeout_runs stored; /* ended well, and wait for the flush */
         uint64_t n_bytes;            /* under way */
@@ -126,12 +132,37 @@ static enum job_result writeout_collect(struct writeout *w) {
         return JOB_MORE;
 }
 
+/* Does the memory have the whole content of a block? A client may have taken it away: then there is nothing to store, zeros least of all. */
+static bool writeout_has_content(struct writeout *w, uint64_t block) {
+        uint64_t begin = block << w->fileh->block_shift, end = begin + w->fileh->block_size;
+
+        if (begin >= w->data_begin && end <= w->data_end)
+                return true;
+        if (memory_next_data(&w->fileh->memory, begin, &w->data_begin, &w->data_end) < 0)
+                w->data_begin = w->data_end = 0;
+        return begin >= w->data_begin && end <= w->data_end;
+}
+
+/* Is the block to be stored, and can it be? */
+static bool writeout_is_due(struct writeout *w, uint64_t block) {
+        struct drop drop;
+
+        if (fileh_state(w->fileh, block) != PAGE_DIRTY)
+                return false;
+        if (writeout_has_content(w, block))
+                return true;
+        drop_init(&drop, w->fileh->pager);
+        drop_add(&drop, w->fileh, fileh_page(w->fileh, block), EVENT_VANISHED, 0);
+        drop_flush(&drop);
+        return false;
+}
+
 /* The next run of neighbours that are still DIRTY, at most n_max. Returns its length, 0 at the end. */
 static uint64_t writeout_take_run(struct writeout *w, uint64_t n_max, uint64_t *ret_block) {
         uint64_t block, n = 0;
 
         while (n < n_max && blocksort_peek(&w->blocks, &block)) {
-                bool is_dirty = fileh_state(w->fileh, block) == PAGE_DIRTY;
+                bool is_dirty = writeout_is_due(w, block);
 
                 if (n > 0 && (!is_dirty || block != *ret_block + n))
                         break;
@@ -161,16 +192,49 @@ static void writeout_run_ended(struct writeout_run *run, int error) {
         job_wake(&run->writeout->fileh->pager->jobs, &run->writeout->job);
 }
 
-static void writeout_on_stored(struct store_request *request, int error) {
-        writeout_run_ended((struct writeout_run *) ((char *) request - offsetof(struct writeout_run, request)), error);
+static void writeout_on_stored(struct store_request *request, int error);
+
+/* Writes the next n_written blocks; of the file's last one only what lies inside the file. */
+static void writeout_run_write(struct writeout_run *run) {
+        struct fileh *fileh = run->writeout->fileh;
+        uint64_t skip = (run->n_good + run->n_alone) << fileh->block_shift, offset = (run->block << fileh->block_shift) + skip;
+        uint64_t length = run->n_written << fileh->block_shift;
+
+        run->request = (struct store_request) {
+                .buf = (char *) run->buf + skip,
+                .offset = offset,
+                .length = (uint32_t) (length < fileh->size - offset ? length : fileh->size - offset),
+                .done = writeout_on_stored,
+        };
+        store_write(fileh->store, &run->request);
 }
 
-/* Only what lies inside the file is stored. */
-static uint32_t writeout_length(const struct writeout_run *run) {
-        const struct fileh *fileh = run->writeout->fileh;
-        uint64_t offset = run->block << fileh->block_shift, length = writeout_run_bytes(run);
+/* The error may be about any of the blocks behind the good ones. They are written one by one, up to the one that fails again: those before it are stored. If
+ * none fails again, the error is told all the same, and none of them counts. */
+static void writeout_on_stored_alone(struct writeout_run *run, int error) {
+        if (error < 0)
+                run->n_good += run->n_alone;
+        else if (run->n_good + ++run->n_alone < run->n) {
+                writeout_run_write(run);
+                return;
+        }
+        writeout_run_ended(run, run->error);
+}
 
-        return (uint32_t) (length < fileh->size - offset ? length : fileh->size - offset);
+static void writeout_on_stored(struct store_request *request, int error) {
+        struct writeout_run *run = (struct writeout_run *) ((char *) request - offsetof(struct writeout_run, request));
+
+        if (run->error < 0) {
+                writeout_on_stored_alone(run, error);
+                return;
+        }
+        run->n_good = error < 0 ? request->n_done >> run->writeout->fileh->block_shift : run->n;
+        run->error = error;
+        run->n_written = 1;
+        if (error == 0 || run->n == 1)
+                writeout_run_ended(run, error);
+        else
+                writeout_run_write(run);
 }
 
 static void writeout_run_store(struct writeout_run *run) {
@@ -184,13 +248,8 @@ static void writeout_run_store(struct writeout_run *run) {
                 writeout_run_ended(run, r);
                 return;
         }
-        run->request = (struct store_request) {
-                .buf = run->buf,
-                .offset = run->block << fileh->block_shift,
-                .length = writeout_length(run),
-                .done = writeout_on_stored,
-        };
-        store_write(fileh->store, &run->request);
+        run->n_written = run->n;
+        writeout_run_write(run);
 }
 
 /* Begins the next run. False: there is none, or no memory for it. */
@@ -214,17 +273,10 @@ static bool writeout_begin_run(struct writeout *w) {
         return true;
 }
 
-/* The blocks of a run that are in the file. After an error of an earlier run none of a later one counts, whatever became of it. */
-static uint64_t writeout_n_good(const struct writeout *w, const struct writeout_run *run) {
-        if (w->error < 0)
-                return 0;
-        return run->error < 0 ? run->request.n_done >> w->fileh->block_shift : run->n;
-}
-
 /* The first run has ended. */
 static void writeout_finish_run(struct writeout *w, struct writeout_run *run) {
         struct fileh *fileh = w->fileh;
-        uint64_t n_good = writeout_n_good(w, run);
+        uint64_t n_good = w->error < 0 ? 0 : run->n_good; /* after an error of an earlier run none counts, whatever became of it */
 
         if (w->error == 0)
                 w->error = run->error;
