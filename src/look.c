@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Looking at a handle without changing anything: bf_page_state(), bf_fault_error(), bf_stat(). */
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "api.h"
+#include "errmsg.h"
+#include "fileh.h"
+#include "ledger_read.h"
+#include "process.h"
+
+/* A page dropped or failed has no content in RAM; whether a page being stored has been written again is the daemon's own business. */
+static const enum bf_page_state look_states[N_PAGE_STATES] = {
+        [PAGE_EMPTY] = BF_PAGE_EMPTY,
+        [PAGE_LOADING] = BF_PAGE_LOADING,
+        [PAGE_LOADED] = BF_PAGE_LOADED,
+        [PAGE_DIRTY] = BF_PAGE_DIRTY,
+        [PAGE_STORING] = BF_PAGE_STORING,
+        [PAGE_STORING_DIRTIED] = BF_PAGE_STORING,
+        [PAGE_STORING_DROPPED] = BF_PAGE_EMPTY,
+        [PAGE_FAILED] = BF_PAGE_EMPTY,
+};
+
+int bf_page_state(struct bf_fileh *fileh, uint64_t offset) {
+        API_CALL;
+        struct ledger_header header;
+        uint64_t word;
+        int r;
+
+        r = fileh_check(fileh);
+        if (r < 0)
+                return r;
+        r = ledger_read_header(fileh->ledger, &header);
+        if (r < 0)
+                return fileh_fail(fileh, r, NULL, "read page states of");
+        if (offset >= header.size)
+                return errmsg_set(-ENXIO, "no page at %" PRIu64 " of %s: beyond the end of the file (%" PRIu64 " bytes)", offset, fileh->name,
+                                  header.size);
+        r = ledger_read_word(fileh->ledger, offset / fileh->block_size, &word);
+        if (r == 0 && ledger_word_state(word) >= N_PAGE_STATES)
+                r = -EIO;
+        if (r < 0)
+                return fileh_fail(fileh, r, NULL, "read page states of");
+        return (int) look_states[ledger_word_state(word)];
+}
+
+/* In a signal handler: no locks, no memory, no words. What was found in the registry is good only if it is there still after its ledger was read. */
+int bf_fault_error(const void *addr, int *ret_error) {
+        API_CALL;
+        struct registry_ticket ticket;
+        struct registry_entry entry;
+        uint64_t word = 0;
+        int error;
+
+        if (!registry_find((uintptr_t) addr, &entry, &ticket))
+                return -ENOENT;
+        if (entry.process != process_id())
+                return -ENOTCONN;
+        (void) ledger_read_word(entry.ledger, (entry.offset + ((uintptr_t) addr - entry.address)) / entry.block_size, &word);
+        if (!registry_is_current(&ticket))
+                return -ENOENT;
+        error = ledger_word_state(word) == PAGE_FAILED ? ledger_word_error(word) : entry.error;
+        if (error == 0)
+                return -ENOENT;
+        *ret_error = error;
+        return 0;
+}
+
+int bf_stat(struct bf_fileh *fileh, struct bf_stat *ret) {
+        API_CALL;
+        struct chan_packet reply;
+        union wire_msg msg;
+        int r;
+
+        r = fileh_check(fileh);
+        if (r < 0)
+                return r;
+        wire_init(&msg, WIRE_STAT, 0);
+        msg.handle.handle = fileh->number;
+        r = session_call(fileh->session, &msg, NULL, 0, &reply);
+        chan_packet_close(&reply);
+        if (r < 0)
+                return fileh_fail(fileh, r, NULL, "get the statistics of");
+        *ret = (struct bf_stat) {
+                .size = reply.msg.stat_reply.size,
+                .block_size = reply.msg.stat_reply.block_size,
+                .resident_bytes = reply.msg.stat_reply.resident_bytes,
+                .dirty_bytes = reply.msg.stat_reply.dirty_bytes,
+                .loads = reply.msg.stat_reply.loads,
+                .stores = reply.msg.stat_reply.stores,
+                .evictions = reply.msg.stat_reply.evictions,
+                .faults = reply.msg.stat_reply.faults,
+        };
+        return 0;
+}

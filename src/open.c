@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api.h"
+#include "backing.h"
+#include "client.h"
+#include "errmsg.h"
+#include "open.h"
+
+/* Pages of the memory, which is what a fault is about: a block may have many. */
+#define PAGE_SIZE_SMALL ((size_t) 4096)
+#define PAGE_SIZE_HUGE ((size_t) 2 << 20)
+
+/* The options of a program built against another version of bf_open_opts are understood as far as they go; what is behind must be zero. */
+static int open_parse_opts(const struct bf_open_opts *opts, struct bf_open_opts *ret_opts) {
+        struct bf_open_opts o = { 0 };
+
+        if (opts && opts->size < sizeof(o))
+                return errmsg_set(-EINVAL, "bf_open_opts.size is %" PRIu32 ", not sizeof(struct bf_open_opts)", opts->size);
+        if (opts)
+                memcpy(&o, opts, sizeof(o));
+        for (size_t i = sizeof(o); opts && i < opts->size; i++)
+                if (((const char *) opts)[i] != 0)
+                        return errmsg_set(-EINVAL, "bf_open_opts has a setting that this version of the library does not know");
+        if (o.flags & ~(BF_SHARED | BF_HUGE))
+                return errmsg_set(-EINVAL, "bf_open_opts.flags has a flag that this version of the library does not know");
+        if (o.block_size == 0)
+                o.block_size = o.flags & BF_HUGE ? PAGE_SIZE_HUGE : PAGE_SIZE_SMALL;
+        if (o.block_size < WIRE_BLOCK_MIN || o.block_size > WIRE_BLOCK_MAX || o.block_size & (o.block_size - 1))
+                return errmsg_set(-EINVAL, "a block size of %" PRIu64 " bytes is no power of two from 4096 to 2097152", o.block_size);
+        if (o.flags & BF_HUGE && o.block_size != PAGE_SIZE_HUGE)
+                return errmsg_set(-EINVAL, "with BF_HUGE the block size must be 2097152, not %" PRIu64, o.block_size);
+        *ret_opts = o;
+        return 0;
+}
+
+static unsigned open_wire_flags(const struct bf_fileh *fileh, const struct bf_open_opts *opts) {
+        return (opts->flags & BF_SHARED ? WIRE_OPEN_SHARED : 0) | (opts->flags & BF_HUGE ? WIRE_OPEN_HUGE : 0) |
+               (fileh->is_readonly ? WIRE_OPEN_READONLY : 0);
+}
+
+static int fileh_send_close(struct bf_fileh *fileh) {
+        union wire_msg msg;
+
+        wire_init(&msg, WIRE_CLOSE, 0);
+        msg.handle.handle = fileh->number;
+        return session_call_simple(fileh->session, &msg);
+}
+
+/* What the daemon said to OPEN. It may have opened the handle without this process having room for the descriptors: then it has to close it again. */
+static int fileh_take_reply(struct bf_fileh *fileh, int r, struct chan_packet *reply) {
+        if (reply->size > 0)
+                fileh->number = reply->msg.open_reply.handle;
+        if (r == -EMFILE && reply->size > 0 && reply->msg.open_reply.error == 0)
+                (void) fileh_send_close(fileh);
+        if (r < 0)
+                return r;
+        if (reply->n_fds != 2) {
+                session_give_up(fileh->session);
+                return -ENOTCONN;
+        }
+        fileh->memory = chan_packet_take(reply, 0);
+        fileh->ledger = chan_packet_take(reply, 1);
+        return 0;
+}
+
+static int fileh_send_open(struct bf_fileh *fileh, uint64_t size, const struct bf_open_opts *opts) {
+        int fds[] = { fileh->file, fileh->uffd };
+        struct chan_packet reply;
+        union wire_msg msg;
+        int r;
+
+        wire_init(&msg, WIRE_OPEN, 0);
+        msg.header.flags = open_wire_flags(fileh, opts);
+        msg.open.size = size;
+        msg.open.block_size = opts->block_size;
+        r = session_call(fileh->session, &msg, fds, 2, &reply);
+        r = fileh_take_reply(fileh, r, &reply);
+        chan_packet_close(&reply);
+        return r;
+}
+
+static const char *open_hint(int r, const struct bf_open_opts *opts) {
+        switch (r) {
+        case -ENOMEM:
+                return opts->flags & BF_HUGE ? "the host may have no huge pages in reserve: see vm.nr_hugepages" : NULL;
+        case -EMFILE:
+                return "this process has too many handles, or too many open descriptors: see RLIMIT_NOFILE";
+        default:
+                return NULL;
+        }
+}
+
+/* Enters the handle where the keeper finds it, and opens it at the daemon. */
+static int fileh_publish(struct bf_fileh *fileh, uint64_t size, const struct bf_open_opts *opts) {
+        int r;
+
+        r = handles_add(fileh->handles, fileh);
+        if (r == 0) {
+                r = fileh_send_open(fileh, size, opts);
+                if (r < 0)
+                        handles_remove(fileh->handles, fileh);
+        }
+        return r < 0 ? fileh_fail(fileh, r, open_hint(r, opts), "open") : 0;
+}
+
+/* Takes file, also if it fails. */
+static int fileh_open(struct bf_client *client, int file, const char *name, const struct bf_open_opts *opts, struct bf_fileh **ret) {
+        struct backing backing;
+        struct bf_fileh *fileh;
+        int r;
+
+        r = fileh_new(&client->session, &client->handles, name, &fileh);
+        if (r < 0) {
+                close(file);
+                return errmsg_fail(r, NULL, "cannot open %s", name);
+        }
+        fileh->file = file;
+        fileh->block_size = opts->block_size;
+        fileh->page_size = opts->flags & BF_HUGE ? PAGE_SIZE_HUGE : PAGE_SIZE_SMALL;
+        r = backing_check(file, name, &backing);
+        if (r == 0) {
+                fileh->is_readonly = backing.is_readonly;
+                r = client_uffd_new(client, &fileh->uffd);
+        }
+        if (r == 0)
+                r = fileh_publish(fileh, backing.size, opts);
+        if (r < 0) {
+                fileh_free(fileh);
+                return r;
+        }
+        *ret = fileh;
+        return 0;
+}
+
+int bf_open(struct bf_client *client, const char *path, int oflag, const struct bf_open_opts *opts, struct bf_fileh **ret) {
+        API_CALL;
+        struct bf_open_opts o;
+        int fd, r;
+
+        r = client_check(client);
+        if (r < 0)
+                return r;
+        r = open_parse_opts(opts, &o);
+        if (r < 0)
+                return r;
+        r = backing_open(path, oflag, &fd);
+        if (r < 0)
+                return r;
+        return fileh_open(client, fd, path, &o, ret);
+}
+
+int bf_open_fd(struct bf_client *client, int fd, const struct bf_open_opts *opts, struct bf_fileh **ret) {
+        API_CALL;
+        struct bf_open_opts o;
+        char name[32];
+        int copy, r;
+
+        r = client_check(client);
+        if (r < 0)
+                return r;
+        r = open_parse_opts(opts, &o);
+        if (r < 0)
+                return r;
+        snprintf(name, sizeof(name), "descriptor %d", fd);
+        copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        if (copy < 0)
+                return errmsg_fail(-errno, NULL, "cannot open %s", name);
+        return fileh_open(client, copy, name, &o, ret);
+}
+
+int bf_open_ops(struct bf_client *client, const struct bf_file_ops *ops, void *file, uint64_t size, const struct bf_open_opts *opts,
+                struct bf_fileh **ret) {
+        API_CALL;
+
+        (void) client;
+        (void) ops;
+        (void) file;
+        (void) size;
+        (void) opts;
+        (void) ret;
+        return errmsg_set(-ENOSYS, "this version cannot serve a file from functions of the program");
+}
+
+static void fileh_forget(struct bf_fileh *fileh) {
+        handles_remove(fileh->handles, fileh);
+        fileh_free(fileh);
+}
+
+void fileh_discard(struct bf_fileh *fileh) {
+        (void) fileh_send_close(fileh);
+        fileh_forget(fileh);
+}
+
+int bf_close(struct bf_fileh *fileh) {
+        API_CALL;
+        int r;
+
+        r = fileh_check(fileh);
+        if (r < 0)
+                return r;
+        r = fileh_has_mappings(fileh) ? -EBUSY : fileh_send_close(fileh);
+        if (r < 0 && r != -ENOTCONN && r != -ESHUTDOWN && r != -ENOENT)
+                return fileh_fail(fileh, r, r == -EBUSY ? "it is still mapped: bf_munmap() comes first" : NULL, "close");
+        fileh_forget(fileh);
+        return 0;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What a handle's user does with its pages as a whole: bf_writeout(), bf_discard(), bf_invalidate(), bf_load(), bf_advise(). Each is one request. */
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "api.h"
+#include "errmsg.h"
+#include "fileh.h"
+
+#define WRITEOUT_FLAGS (BF_WRITEOUT_STORE | BF_WRITEOUT_MARKSTORED | BF_WRITEOUT_SYNC)
+
+#define SAME_IN_MESSAGES(name) static_assert((int) WIRE_##name == (int) BF_##name, "what the header and the messages call by one name is one number")
+
+SAME_IN_MESSAGES(WRITEOUT_STORE);
+SAME_IN_MESSAGES(WRITEOUT_MARKSTORED);
+SAME_IN_MESSAGES(WRITEOUT_SYNC);
+SAME_IN_MESSAGES(ADVICE_NORMAL);
+SAME_IN_MESSAGES(ADVICE_SEQUENTIAL);
+SAME_IN_MESSAGES(ADVICE_RANDOM);
+SAME_IN_MESSAGES(ADVICE_WILLNEED);
+SAME_IN_MESSAGES(ADVICE_DONTNEED);
+
+static int transact_check_writeout(const struct bf_fileh *fileh, unsigned flags) {
+        if (flags & ~WRITEOUT_FLAGS)
+                return errmsg_set(-EINVAL, "cannot write out %s: unknown flags 0x%x", fileh->name, flags & ~WRITEOUT_FLAGS);
+        if (!(flags & (BF_WRITEOUT_STORE | BF_WRITEOUT_MARKSTORED)))
+                return errmsg_set(-EINVAL, "cannot write out %s: neither BF_WRITEOUT_STORE nor BF_WRITEOUT_MARKSTORED is given", fileh->name);
+        if (flags & BF_WRITEOUT_SYNC && !(flags & BF_WRITEOUT_STORE))
+                return errmsg_set(-EINVAL, "cannot write out %s: BF_WRITEOUT_SYNC is given without BF_WRITEOUT_STORE", fileh->name);
+        if (fileh->is_readonly)
+                return errmsg_set(-EBADF, "cannot write out %s: it was opened read-only", fileh->name);
+        return 0;
+}
+
+int bf_writeout(struct bf_fileh *fileh, unsigned flags) {
+        API_CALL;
+        union wire_msg msg;
+        int r;
+
+        r = fileh_check(fileh);
+        if (r < 0)
+                return r;
+        r = transact_check_writeout(fileh, flags);
+        if (r < 0)
+                return r;
+        wire_init(&msg, WIRE_WRITEOUT, 0);
+        msg.header.flags = flags;
+        msg.handle.handle = fileh->number;
+        r = session_call_simple(fileh->session, &msg);
+        return r < 0 ? fileh_fail(fileh, r, "pages not stored are still dirty", "write out") : 0;
+}
+
+int bf_discard(struct bf_fileh *fileh) {
+        API_CALL;
+        union wire_msg msg;
+        int r;
+
+        r = fileh_check(fileh);
+        if (r < 0)
+                return r;
+        wire_init(&msg, WIRE_DISCARD, 0);
+        msg.handle.handle = fileh->number;
+        r = session_call_simple(fileh->session, &msg);
+        return r < 0 ? fileh_fail(fileh, r, NULL, "discard the changes of") : 0;
+}
+
+static int transact_send_range(struct bf_fileh *fileh, enum wire_id id, enum wire_advice advice, uint64_t offset, uint64_t length) {
+        union wire_msg msg;
+
+        wire_init(&msg, id, 0);
+        msg.range.handle = fileh->number;
+        msg.range.advice = advice;
+        msg.range.offset = offset;
+        msg.range.length = length;
+        return session_call_simple(fileh->session, &msg);
+}
+
+/* Takes a mapping's part of a range out of this process's page tables; the pages themselves stay in the memory. */
+static void mapping_zap(const struct mapping *mapping, uint64_t start, uint64_t end) {
+        uint64_t mapping_end = mapping->offset + mapping->length;
+
+        if (start < mapping->offset)
+                start = mapping->offset;
+        if (end > mapping_end)
+                end = mapping_end;
+        if (start < end)
+                (void) madvise(mapping->address + (start - mapping->offset), (size_t) (end - start), MADV_DONTNEED);
+}
+
+/* The poison of failed loads is in this process's page tables, where the daemon does not reach. Under the lock, lest a mapping make way for other
+ * memory meanwhile. */
+static void transact_forget_failures(struct bf_fileh *fileh, uint64_t offset, uint64_t length) {
+        uint64_t mask = fileh->block_size - 1, end;
+        struct mapping *mapping;
+
+        if (length == 0)
+                return;
+        if (__builtin_add_overflow(offset, length, &end) || __builtin_add_overflow(end, mask, &end))
+                end = UINT64_MAX;
+        pthread_mutex_lock(&fileh->lock);
+        LIST_FOREACH(mapping, &fileh->mappings, entry)
+                mapping_zap(mapping, offset & ~mask, end & ~mask);
+        pthread_mutex_unlock(&fileh->lock);
+}
+
+int bf_invalidate(struct bf_fileh *fileh, uint64_t offset, uint64_t length) {
+        API_CALL;
+        int r;
+
+        r = fileh_check(fileh);
+        if (r < 0)
+                return r;
+        r = transact_send_range(fileh, WIRE_INVALIDATE, 0, offset, length);
+        if (r < 0)
+                return fileh_fail(fileh, r, NULL, "invalidate pages of");
+        transact_forget_failures(fileh, offset, length);
+        return 0;
+}
+
+int bf_load(struct bf_fileh *fileh, uint64_t offset, uint64_t length) {
+        API_CALL;
+        int r;
+
+        r = fileh_check(fileh);
+        if (r < 0)
+                return r;
+        r = transact_send_range(fileh, WIRE_LOAD, 0, offset, length);
+        return r < 0 ? fileh_fail(fileh, r, NULL, "load pages of") : 0;
+}
+
+int bf_advise(struct bf_fileh *fileh, uint64_t offset, uint64_t length, enum bf_advice advice) {
+        API_CALL;
+        int r;
+
+        r = fileh_check(fileh);
+        if (r < 0)
+                return r;
+        if ((unsigned) advice >= N_WIRE_ADVICES)
+                return errmsg_set(-EINVAL, "unknown advice %d", (int) advice);
+        r = transact_send_range(fileh, WIRE_ADVISE, (enum wire_advice) advice, offset, length);
+        return r < 0 ? fileh_fail(fileh, r, NULL, "take advice on") : 0;
+}
