@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BENCH_ACCESS_H
+#define BENCH_ACCESS_H
+
+/* Touches blocks of a subject, and checks what was seen. What the workloads share. */
+
+#include "workload.h"
+
+/* Reads the first word of each block of run->order into run->seen, and takes the time of each. */
+void access_read(struct workload_run *run);
+
+/* Writes the tag of the run into each block of run->order, and takes the time of each. */
+void access_write(struct workload_run *run);
+
+/* Both answer 0, or -EBADMSG with words on stderr. */
+int access_check_seen(const struct workload_run *run);
+int access_check_written(const struct workload_run *run);
+
+/* The same of the file instead of the memory. */
+int access_check_stored(const struct workload_run *run);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "content.h"
+
+#define CONTENT_CHUNK_BLOCKS 256
+
+uint64_t content_word(uint64_t block, size_t i) {
+        if (i == CONTENT_TAG)
+                return 0;
+        return (block * CONTENT_WORDS + i + 1) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+uint64_t content_sum_block(const uint64_t *words) {
+        uint64_t sum = 0;
+
+        for (size_t i = 0; i < CONTENT_WORDS; i++)
+                sum += words[i];
+        return sum - words[CONTENT_TAG];
+}
+
+static int content_write_all(int fd, const void *bytes, size_t n) {
+        for (size_t done = 0; done < n;) {
+                ssize_t r = write(fd, (const char *) bytes + done, n - done);
+
+                if (r < 0 && errno == EINTR)
+                        continue;
+                if (r < 0)
+                        return -errno;
+                done += (size_t) r;
+        }
+        return 0;
+}
+
+static int content_fill(struct content *content) {
+        static uint64_t words[CONTENT_CHUNK_BLOCKS][CONTENT_WORDS];
+        int r;
+
+        for (uint64_t block = 0; block < content->n_blocks;) {
+                size_t n = 0;
+
+                for (; n < CONTENT_CHUNK_BLOCKS && block < content->n_blocks; n++, block++) {
+                        for (size_t i = 0; i < CONTENT_WORDS; i++)
+                                words[n][i] = content_word(block, i);
+                        content->sum += content_sum_block(words[n]);
+                }
+                r = content_write_all(content->fd, words, n * CONTENT_BLOCK);
+                if (r < 0)
+                        return r;
+        }
+        return content_settle(content);
+}
+
+static int content_open_nameless(const char *dir, int *ret_fd) {
+        char path[PATH_MAX];
+        int fd;
+
+        if (snprintf(path, sizeof(path), "%s/bfbench.XXXXXX", dir) >= (int) sizeof(path))
+                return -ENAMETOOLONG;
+        fd = mkostemp(path, O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        unlink(path);
+        *ret_fd = fd;
+        return 0;
+}
+
+int content_init(struct content *content, const char *dir, uint64_t size) {
+        int r;
+
+        assert(size % CONTENT_BLOCK == 0);
+        *content = (struct content){ .fd = -1, .size = size, .n_blocks = size / CONTENT_BLOCK };
+        r = content_open_nameless(dir, &content->fd);
+        if (r < 0)
+                return r;
+        r = content_fill(content);
+        if (r < 0)
+                content_fini(content);
+        return r;
+}
+
+void content_fini(struct content *content) {
+        if (content->fd >= 0)
+                close(content->fd);
+        content->fd = -1;
+}
+
+bool content_is_stored(const struct content *content, uint64_t block, uint64_t tag) {
+        uint64_t words[CONTENT_TAG + 1];
+        ssize_t n = pread(content->fd, words, sizeof(words), (off_t) (block * CONTENT_BLOCK));
+
+        return n == (ssize_t) sizeof(words) && words[0] == content_word(block, 0) && words[CONTENT_TAG] == tag;
+}
+
+int content_settle(const struct content *content) {
+        return fdatasync(content->fd) < 0 ? -errno : 0;
+}

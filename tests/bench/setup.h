@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BENCH_SETUP_H
+#define BENCH_SETUP_H
+
+/* What is the same for all subjects and workloads of one run of the bench. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct content;
+
+struct setup {
+        const struct content *content;
+        uint64_t pool_bytes;  /* of the daemon */
+        const char *daemon;   /* the path of the program bigfiled; NULL: the one the library finds */
+        size_t n_accesses;    /* of a workload that does not go over the whole file */
+};
+
+#endif

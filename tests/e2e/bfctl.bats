@@ -1,0 +1,243 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# bfctl: what it shows, to people and to programs; what it does; how it fails.
+
+load common
+
+# A daemon with this pool, and a client who does this with his mapping of 1 MiB, and then holds what he has.
+setup_with_client_of() {
+        local pool=$1
+
+        shift
+        start_daemon --pool "$pool"
+        truncate -s 1M "$dir/file"
+        mkfifo "$dir/go"
+        "$BFSAY_PROGRAM" "unix:$socket" "open $dir/file rw" "advise 2" "mmap 0 1048576 rw" "$@" "say ready" "wait" >"$dir/said" <"$dir/go" 3>&- &
+        pids+=($!)
+        exec {go}>"$dir/go"
+        soon grep -q ready "$dir/said"
+}
+
+# He has three pages: two loaded and one dirty.
+setup_with_client() {
+        setup_with_client_of 1M "read 0" "read 4096" "write 8192 5"
+}
+
+# What `run` got is one document, and valid by its schema.
+valid() {
+        local document=$dir/document
+
+        printf '%s\n' "$output" >"$document"
+        run jq -rn --slurpfile schema "$SOURCE_ROOT/tests/e2e/$1.schema.json" --slurpfile document "$document" -f "$SOURCE_ROOT/tests/e2e/schema.jq"
+        [ "$status" -eq 0 ] && [ -z "$output" ] || {
+                printf '%s\n' "$output"
+                return 1
+        }
+        [ "$(jq -s length "$document")" -eq 1 ]
+}
+
+# A field of the last valid document.
+field() {
+        jq -r ".$1" "$dir/document"
+}
+
+bad() {
+        run --separate-stderr "$BFCTL_PROGRAM" "$@"
+        [ "$status" -eq 2 ]
+        [ -z "$output" ]
+        [[ $stderr == bfctl:\ * ]]
+        [[ $stderr == *--help* ]]
+        output=$stderr
+}
+
+@test "status, for people" {
+        setup_with_client
+        run --separate-stderr "$BFCTL_PROGRAM" status
+        [ "$status" -eq 0 ]
+        [ -z "$stderr" ]
+        says "bigfiled at $socket: healthy"
+        says "12.0 KiB of 1.0 MiB in use"
+        says "1.2 %"
+        says "4.0 KiB"
+        [[ ${lines[3]} =~ ^peers\ +2 ]]
+        [[ ${lines[4]} =~ ^handles\ +1,\ with\ 1\ mapping ]]
+}
+
+@test "stats, for people: each number exact, sizes also in words" {
+        setup_with_client
+        run --separate-stderr "$BFCTL_PROGRAM" stats
+        [ "$status" -eq 0 ]
+        [ -z "$stderr" ]
+        [[ $output =~ pool_bytes\ +1048576\ +1.0\ MiB ]]
+        [[ $output =~ resident_bytes\ +12288\ +12.0\ KiB ]]
+        [[ $output =~ dirty_bytes\ +4096\ +4.0\ KiB ]]
+        [[ $output =~ loads\ +3 ]]
+        [ "${#lines[@]}" -eq 10 ]
+}
+
+@test "status and stats as JSON" {
+        setup_with_client
+        for place in before after; do # --json may stand on either side
+                run --separate-stderr "$BFCTL_PROGRAM" $([ $place = before ] && echo --json status || echo status --json)
+                [ "$status" -eq 0 ]
+                [ -z "$stderr" ]
+                valid status
+                [ "$(field socket)" = "$socket" ]
+                [ "$(field status)" = healthy ]
+                [ "$(field peers)" = 2 ]
+        done
+        run --separate-stderr "$BFCTL_PROGRAM" --json stats
+        [ "$status" -eq 0 ]
+        [ -z "$stderr" ]
+        valid stats
+        [ "$(field pool_bytes)" = 1048576 ]
+        [ "$(field resident_bytes)" = 12288 ]
+        [ "$(field dirty_bytes)" = 4096 ]
+        [ "$(field filehs)" = 1 ]
+        [ "$(field mappings)" = 1 ]
+        [ "$(field faults)" = 3 ]
+        [ "$(field loads)" = 3 ]
+        [ "$(field stores)" = 0 ]
+        [ "$(field evictions)" = 0 ]
+}
+
+@test "the schemas refuse what is wrong" {
+        start_daemon
+        run "$BFCTL_PROGRAM" --json stats
+        good=$output
+        for change in 'del(.loads)' '.loads = -1' '.loads = "1"' '.loads = 1.5' '.more = 1' '.schema = "bfctl.stats/2"' '[.]'; do
+                output=$(jq "$change" <<<"$good")
+                run valid stats
+                [ "$status" -ne 0 ]
+        done
+        output=$good
+        valid stats
+}
+
+@test "numbers beyond 32 bits are exact" {
+        start_daemon --pool 9007199254740993
+        run "$BFCTL_PROGRAM" --json stats
+        says '"pool_bytes": 9007199254740993'
+        run "$BFCTL_PROGRAM" stats
+        says ' 9007199254740993 '
+}
+
+@test "status says when hardly anything but changes is in the pool" {
+        local i writes=()
+
+        for ((i = 0; i < 63; i++)); do
+                writes+=("write $((i * 4096)) 1")
+        done
+        setup_with_client_of 256K "${writes[@]}"
+        run "$BFCTL_PROGRAM" status
+        [ "$status" -eq 0 ]
+        says "bigfiled at $socket: the pool is nearly full of changes"
+        run "$BFCTL_PROGRAM" --json status
+        valid status
+        [ "$(field status)" = nearly-all-dirty ]
+}
+
+@test "reclaim drops clean pages, and only those" {
+        setup_with_client
+        run --separate-stderr "$BFCTL_PROGRAM" reclaim 1
+        [ "$status" -eq 0 ]
+        [ "$output" = "reclaimed 4.0 KiB (4096 bytes)" ]
+        run --separate-stderr "$BFCTL_PROGRAM" --json reclaim
+        [ "$status" -eq 0 ]
+        valid reclaim
+        [ "$(field reclaimed_bytes)" = 4096 ]
+        run "$BFCTL_PROGRAM" --json reclaim 64K
+        valid reclaim
+        [ "$(field reclaimed_bytes)" = 0 ]
+        run "$BFCTL_PROGRAM" --json stats
+        valid stats
+        [ "$(field resident_bytes)" = 4096 ]
+        [ "$(field dirty_bytes)" = 4096 ]
+        [ "$(field evictions)" = 2 ]
+}
+
+@test "reclaim is for root and the daemon's own user" {
+        start_daemon --socket-mode 666
+        run --separate-stderr $nobody "$BFCTL_PROGRAM" reclaim
+        [ "$status" -eq 1 ]
+        [ -z "$output" ]
+        [[ $stderr == bfctl:\ *"only root"* ]]
+        $nobody "$BFCTL_PROGRAM" status
+        end_daemon
+        chmod 777 "$dir"
+        AS=$nobody start_daemon
+        $nobody "$BFCTL_PROGRAM" reclaim
+        "$BFCTL_PROGRAM" reclaim
+}
+
+@test "which daemon: --socket before \$BIGFILED_SOCKET" {
+        start_daemon --pool 1M
+        AT=$dir/other start_daemon --pool 2M
+        run "$BFCTL_PROGRAM" --json stats
+        valid stats
+        [ "$(field pool_bytes)" = 1048576 ]
+        run "$BFCTL_PROGRAM" --json --socket "$dir/other" stats
+        valid stats
+        [ "$(field pool_bytes)" = 2097152 ]
+        run "$BFCTL_PROGRAM" --socket="$dir/other" --json stats
+        valid stats
+        [ "$(field pool_bytes)" = 2097152 ]
+}
+
+@test "nobody there: exit status 3, and it starts none" {
+        for option in "" --json; do
+                run --separate-stderr "$BFCTL_PROGRAM" $option status
+                [ "$status" -eq 3 ]
+                [ -z "$output" ]
+                [[ $stderr == "bfctl: cannot connect to $socket: No such file or directory"* ]]
+        done
+        [ -z "$(ls -A "$dir")" ]
+        start_daemon --socket-mode 600
+        run --separate-stderr $nobody "$BFCTL_PROGRAM" status
+        [ "$status" -eq 3 ]
+        [[ $stderr == *"Permission denied"*group* ]]
+        end_daemon KILL
+        run --separate-stderr "$BFCTL_PROGRAM" status
+        [ "$status" -eq 3 ]
+        [[ $stderr == *"Connection refused"* ]]
+}
+
+@test "a command line that is wrong: exit status 2" {
+        bad
+        says "status, stats or reclaim"
+        bad stat
+        says '"stat" (did you mean "stats"?'
+        bad statsu
+        says 'did you mean "sta'
+        bad relcaim
+        says 'did you mean "reclaim"?'
+        bad frobnicate
+        [[ $output != *"did you mean"* ]]
+        bad status extra
+        says '"extra"'
+        bad --socket
+        says "--socket"
+        bad reclaim -1
+        says '"-1"'
+        bad --frobnicate status
+        says '"--frobnicate"'
+        for size in x 0 1.5K 99999999999T ''; do
+                run --separate-stderr "$BFCTL_PROGRAM" reclaim "$size"
+                [ "$status" -eq 2 ]
+                [[ $stderr == "bfctl: \"$size\" is no size"* ]]
+        done
+}
+
+@test "--help fits a screen, --version" {
+        run --separate-stderr "$BFCTL_PROGRAM" --help
+        [ "$status" -eq 0 ]
+        [ -z "$stderr" ]
+        [ "${#lines[@]}" -le 24 ]
+        for word in status stats reclaim --socket --json --version --help; do
+                says "  $word"
+        done
+        run --separate-stderr "$BFCTL_PROGRAM" --version
+        [ "$status" -eq 0 ]
+        [[ $output =~ ^bfctl\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+}
