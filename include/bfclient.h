@@ -134,7 +134,7 @@ int bf_munmap(void *addr);
 
 /* --- transactions -------------------------------------------------------------------------------------------------------------------------------- */
 
-#define BF_WRITEOUT_STORE (1u << 0)      /* write each dirty page to the file, in order of offset */
+#define BF_WRITEOUT_STORE (1u << 0)      /* write each dirty page to the file: in order of offset, several at a time */
 #define BF_WRITEOUT_MARKSTORED (1u << 1) /* each dirty page becomes clean */
 #define BF_WRITEOUT_SYNC (1u << 2)       /* with STORE: on stable storage when it returns */
 

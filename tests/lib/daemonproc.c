@@ -63,15 +63,20 @@ static _Noreturn void run_program(const char *program, const struct daemonproc *
         _exit(127);
 }
 
-/* True: the other end of the pipe wrote the sign, and did not just go away. */
-static bool wait_for_sign(int ready) {
-        char byte = 0;
+static ssize_t read_byte(int fd, char *ret) {
         ssize_t n;
 
         do
-                n = read(ready, &byte, 1);
+                n = read(fd, ret, 1);
         while (n < 0 && errno == EINTR);
-        return n == 1 && byte == '\n';
+        return n;
+}
+
+/* True: the other end of the pipe wrote the sign, and did not just go away. After it, it has closed the pipe: who counts its descriptors now does not count that. */
+static bool wait_for_sign(int ready) {
+        char byte = 0, more;
+
+        return read_byte(ready, &byte) == 1 && byte == '\n' && read_byte(ready, &more) == 0;
 }
 
 int daemonproc_start(struct daemonproc *daemonproc, const char *dir, const char *const *options) {
