@@ -47,7 +47,7 @@ static void adopt_answer(const struct adopt *adopt, struct handle *handle) {
                 r = opening_answer(handle, &handle->adoption);
         if (r < 0) {
                 pager_reply_error(handle->fileh->pager, &handle->adoption, r);
-                closing_handle(handle);
+                closing_handle(handle, NULL);
         }
 }
 

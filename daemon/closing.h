@@ -9,11 +9,13 @@
 struct handle;
 struct mapping;
 struct pager;
+struct reply_to;
 
 void closing_mapping(struct handle *handle, struct mapping *mapping);
 
-/* With its mappings. The last handle of a fileh closes it: its pages are dropped, nothing of them is stored. */
-void closing_handle(struct handle *handle);
+/* With its mappings. The last handle of a fileh closes it: its pages are dropped, nothing of them is stored. Who asked for it (to, or NULL) is answered when
+ * that is done. */
+void closing_handle(struct handle *handle, const struct reply_to *to);
 
 /* All handles of a peer. */
 void closing_peer(struct pager *pager, uint64_t peer);

@@ -93,7 +93,7 @@ static int request_open_handle(struct request *request, struct fileh *fileh, con
         }
         r = opening_answer(handle, &to);
         if (r < 0)
-                closing_handle(handle);
+                closing_handle(handle, NULL);
         return r < 0 ? r : REQUEST_TAKEN;
 }
 
@@ -176,13 +176,14 @@ static int request_adopt(struct pager *pager, struct request *request) {
 
 static int request_close(struct pager *pager, struct request *request) {
         struct handle *handle = request_handle_of(pager, request);
+        struct reply_to to = request_reply_to(request);
 
         if (!handle)
                 return -ENOENT;
         if (handle->n_mappings > 0)
                 return -EBUSY;
-        closing_handle(handle);
-        return 0;
+        closing_handle(handle, &to);
+        return REQUEST_TAKEN;
 }
 
 static int request_resize(struct pager *pager, struct request *request) {
