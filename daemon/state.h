@@ -26,6 +26,7 @@ enum page_event {
 };
 
 enum page_action {
+        ACTION_IMPOSSIBLE, /* the pager asks no such thing: an assert catches it */
         ACTION_NONE,
         ACTION_LOAD,       /* begin a load; the thread waits for it */
         ACTION_WAIT_LOAD,  /* the thread waits for the load under way */
@@ -39,7 +40,6 @@ enum page_action {
         ACTION_DROP,       /* out of the memory, and so out of every mapping */
         ACTION_ABANDON,    /* the load under way is no longer for it; who waits asks again */
         ACTION_WAKE,       /* who waits for the store asks again */
-        ACTION_IMPOSSIBLE, /* the pager asks no such thing */
 };
 
 struct page_transition {
