@@ -3,8 +3,8 @@
 #define BF_ADOPT_H
 
 /*
- * Taking up the pages of a fileh whose daemon is gone, from the memory and the ledger that its clients have kept. When it ends, the handles that wait for it
- * get their replies and are listened to.
+ * Taking up the pages of a fileh whose daemon is gone, from the memory and the ledger that its clients have kept. When it ends, the handles that
+ * wait for it get their replies and are listened to.
  */
 
 struct fileh;

@@ -25,8 +25,8 @@ struct drop {
 
 void drop_init(struct drop *drop, struct pager *pager);
 
-/* Applies the event to a page whose state answers it with ACTION_DROP; its content leaves at the latest with drop_flush(), which must follow before the pager
- * looks at anything else. The fileh must live until then. */
+/* Applies the event to a page whose state answers it with ACTION_DROP; its content leaves at the latest with drop_flush(), which must follow before
+ * the pager looks at anything else. The fileh must live until then. */
 void drop_add(struct drop *drop, struct fileh *fileh, uint32_t id, enum page_event event, int error);
 void drop_flush(struct drop *drop);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The way of a fault: fault_on_ready() takes events from the kernel, fault_handle() finds page and action, and then either the page is shown (fault_show), or a load
- * is begun (fault_load), which ends in place.c. The kind of event is only a hint: what is in the page table decides.
+ * The way of a fault: fault_on_ready() takes events from the kernel, fault_handle() finds page and action, and then either the page is shown
+ * (fault_show), or a load is begun (fault_load), which ends in place.c. The kind of event is only a hint: what is in the page table decides.
  */
 
 #include <assert.h>
@@ -119,8 +119,8 @@ static void fault_poll(struct handle *handle) {
 }
 
 /*
- * Where the kernel says EAGAIN instead of waiting for an event, a poll waits. A client that makes its userfaultfd blocking shows itself by another error: it
- * cannot be served any more, and is dropped. An interrupted read is such an error: the kernel had put the read on a thread of its own.
+ * Where the kernel says EAGAIN instead of waiting for an event, a poll waits. A client that makes its userfaultfd blocking shows itself by another
+ * error: it cannot be served any more, and is dropped. An interrupted read is such an error: the kernel had put the read on a thread of its own.
  */
 static void fault_on_ready(struct ring_op *op, int result) {
         struct handle *handle = (struct handle *) ((char *) op - offsetof(struct handle, read_op));

@@ -159,11 +159,30 @@ struct fileh *fileh_find_adopted(struct pager *pager, uint64_t memory_inode) {
         return NULL;
 }
 
+/* Bytes behind the end of the file, which a program may have written in its last block, become part of it: they are zero there. */
+static int fileh_clear_tail(struct fileh *fileh) {
+        uint64_t length = fileh_round_up(fileh->size, fileh->block_size) - fileh->size;
+        void *zeros;
+        int r;
+
+        if (length == 0 || !state_is_resident(fileh_state(fileh, fileh->size >> fileh->block_shift)))
+                return 0;
+        zeros = calloc(1, length);
+        if (!zeros)
+                return -ENOMEM;
+        r = memory_write(&fileh->memory, fileh->size, zeros, length);
+        free(zeros);
+        return r;
+}
+
 int fileh_resize(struct fileh *fileh, uint64_t size) {
         int r;
 
         if (size < fileh->size)
                 return -EINVAL;
+        r = size > fileh->size ? fileh_clear_tail(fileh) : 0;
+        if (r < 0)
+                return r;
         r = memory_grow(&fileh->memory, fileh_round_up(size, fileh->block_size));
         if (r < 0)
                 return r;

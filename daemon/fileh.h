@@ -3,8 +3,8 @@
 #define BF_FILEH_H
 
 /*
- * A fileh: a view of one file, with its memory, its pages and who uses it. Here page states are assigned, and with them everything that follows from a
- * state: the ledger, the lists, the counters, the room in the pool. What to do to the memory and the mappings is up to the callers.
+ * A fileh: a view of one file, with its memory, its pages and who uses it. Here page states are assigned, and with them everything that follows
+ * from a state: the ledger, the lists, the counters, the room in the pool. What to do to the memory and the mappings is up to the callers.
  */
 
 #include <stdbool.h>
@@ -115,8 +115,8 @@ int fileh_adopt_page(struct fileh *fileh, uint64_t block, enum page_state state,
 bool fileh_is_loaded_by(const struct fileh *fileh, uint64_t block, uint32_t load);
 
 /*
- * Moves a page along: the one place where a state is assigned. The ledger says it before this returns, so a caller that makes a page writable does so after. A page
- * that becomes EMPTY is freed. Returns what is to be done now.
+ * Moves a page along: the one place where a state is assigned. The ledger says it before this returns, so a caller that makes a page writable does
+ * so after. A page that becomes EMPTY is freed. Returns what is to be done now.
  */
 enum page_action fileh_page_event(struct fileh *fileh, uint32_t id, enum page_event event, int error);
 

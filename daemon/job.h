@@ -3,8 +3,8 @@
 #define BF_JOB_H
 
 /*
- * Work of the pager that takes longer than a moment: a writeout, a range to load. It is done in steps of bounded length, in turn with all other jobs and with
- * faults, so that no client's request makes another wait.
+ * Work of the pager that takes longer than a moment: a writeout, a range to load. It is done in steps of bounded length, in turn with all other
+ * jobs and with faults, so that no client's request makes another wait.
  */
 
 #include <stdbool.h>

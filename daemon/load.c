@@ -22,7 +22,7 @@ static uint64_t load_bytes(const struct load *load) {
         return load->n_blocks << load->fileh->block_shift;
 }
 
-/* --- making and ending ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- making and ending -------------------------------------------------------------------------------------------------------------------------- */
 
 /* Those of the pages that are still its own are EMPTY again. */
 static void load_end_pages(struct load *load, uint64_t first, uint64_t n) {
@@ -87,7 +87,7 @@ static void load_free(struct load *load) {
         fileh_unref(fileh);
 }
 
-/* --- turn and room -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- turn and room ------------------------------------------------------------------------------------------------------------------------------ */
 
 static uint64_t load_turn_limit(const struct fileh *fileh) {
         uint64_t quarter = fileh->pager->pool->bytes / 4;
@@ -191,7 +191,7 @@ void load_room_changed(struct pager *pager) {
         load_set_room_timer(pager);
 }
 
-/* --- reading -------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------------------------------------------------------ */
 
 /* The bytes of the read under way that lie inside the file. */
 static uint64_t load_bytes_inside(const struct load *load) {
@@ -222,7 +222,8 @@ static uint64_t load_n_good(const struct load *load) {
         return load->request.n_done >> load->fileh->block_shift;
 }
 
-/* After an error in a run the next read is of the failing block alone: only that one is to fail. Where the file ends before its size, it was truncated. */
+/* After an error in a run the next read is of the failing block alone: only that one is to fail. Where the file ends before its size, it was
+ * truncated. */
 static void load_on_read(struct store_request *request, int error) {
         struct load *load = (struct load *) ((char *) request - offsetof(struct load, request));
         uint64_t n_good = load_n_good(load), n_read = load->n_read;
@@ -258,7 +259,7 @@ static void load_read(struct load *load) {
         store_read(fileh->store, &load->request);
 }
 
-/* --- when others change their minds --------------------------------------------------------------------------------------------------------------- */
+/* --- when others change their minds ------------------------------------------------------------------------------------------------------------- */
 
 struct load *load_of_page(struct fileh *fileh, uint32_t id) {
         struct load *load = idtable_get(&fileh->pager->loads, pages_get(&fileh->pager->pages, id)->load);

@@ -3,8 +3,8 @@
 #define BF_LOAD_H
 
 /*
- * Loads: from the file into the memory. A load covers a run of blocks. It waits for its turn (so that one file, perhaps on a device that hangs, does not
- * take everything), then for room in the pool, then reads, then places what it read and shows it to who waits.
+ * Loads: from the file into the memory. A load covers a run of blocks. It waits for its turn (so that one file, perhaps on a device that hangs,
+ * does not take everything), then for room in the pool, then reads, then places what it read and shows it to who waits.
  * A page whose block was invalidated meanwhile has left the load, which notices when it ends: what it read of that block goes nowhere.
  */
 

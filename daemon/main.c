@@ -96,7 +96,8 @@ static int main_listen(struct daemon *d, int *ret_fd) {
         if (r == -EADDRINUSE)
                 log_error("cannot listen at %s: it is served already, or no socket (stop that daemon, or name another path with --socket)", path);
         else if (r < 0)
-                log_error("cannot listen at %s: %s (create the folder with the right permissions, or name another path with --socket)", path, strerror(-r));
+                log_error("cannot listen at %s: %s (create the folder with the right permissions, or name another path with --socket)", path,
+                          strerror(-r));
         if (r < 0)
                 return r;
         if (o->socket_group != (gid_t) -1 && chown(path, (uid_t) -1, o->socket_group) < 0) {
@@ -120,7 +121,8 @@ static int main_open_device(const struct daemon *d) {
         if (r == 0)
                 return fd;
         if (d->options.private_fd < 0)
-                log_warning("cannot open /dev/userfaultfd to lend it: %s (clients then need vm.unprivileged_userfaultfd=1 or CAP_SYS_PTRACE)", strerror(-r));
+                log_warning("cannot open /dev/userfaultfd to lend it: %s (clients then need vm.unprivileged_userfaultfd=1 or CAP_SYS_PTRACE)",
+                            strerror(-r));
         return -1;
 }
 

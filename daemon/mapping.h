@@ -3,8 +3,8 @@
 #define BF_MAPPING_H
 
 /*
- * A mapping: a range of one client's address space that shows a window of a fileh; and what can be done to a page there. It turns blocks into addresses and
- * back. Where the client has changed its address space behind our back, what is asked here fails, and that is the client's loss alone.
+ * A mapping: a range of one client's address space that shows a window of a fileh; and what can be done to a page there. It turns blocks into
+ * addresses and back. Where the client has changed its address space behind our back, what is asked here fails, and that is the client's loss alone.
  */
 
 #include <stdbool.h>

@@ -29,8 +29,8 @@ static bool memory_has_huge_pages(void) {
         return n > 0;
 }
 
-/* Sealed against shrinking, so that nobody can make another's touch SIGBUS; and private to its owner, or another uid that holds a read-only descriptor
- * could reopen it for writing. */
+/* Sealed against shrinking, so that nobody can make another's touch SIGBUS; and private to its owner, or another uid that holds a read-only
+ * descriptor could reopen it for writing. */
 static int memory_prepare(int fd, uint64_t size) {
         if (ftruncate(fd, (off_t) size) < 0 || fchmod(fd, 0600) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) < 0)
                 return -errno;
@@ -183,14 +183,15 @@ int memory_read(struct memory *memory, uint64_t offset, void *buf, size_t length
         return 0;
 }
 
-/* hugetlbfs has no write(2) */
+/* hugetlbfs has no write(2). The range lies in one page. */
 static int memory_write_huge(struct memory *memory, uint64_t offset, const void *buf, size_t length) {
-        void *window = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, memory->fd, (off_t) offset);
+        uint64_t page_size = memory_page_size(memory), begin = offset & ~(page_size - 1);
+        char *window = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, memory->fd, (off_t) begin);
 
         if (window == MAP_FAILED)
                 return -errno;
-        memcpy(window, buf, length);
-        munmap(window, length);
+        memcpy(window + (offset - begin), buf, length);
+        munmap(window, page_size);
         return 0;
 }
 

@@ -41,14 +41,15 @@ int memory_open(const struct memory *memory, bool readonly, int *ret_fd);
 /* Takes the range out of RAM, and so out of every mapping. */
 int memory_punch(struct memory *memory, uint64_t offset, uint64_t length);
 
-/* Copies out of it, or into it where no mapping can be used for that. */
+/* Copies out of it, or into it where no mapping can be used for that: of huge pages, within one. */
 int memory_read(struct memory *memory, uint64_t offset, void *buf, size_t length);
 int memory_write(struct memory *memory, uint64_t offset, const void *buf, size_t length);
 
 /* A read-only descriptor of a memfd: who holds only that cannot change it. */
 int memory_reopen_readonly(int fd, int *ret_fd);
 
-/* A read-write one, of a memfd of that name that a daemon of this user made: it is his, sealed against shrinking, of that size at least. -EINVAL: it is not. */
+/* A read-write one, of a memfd of that name that a daemon of this user made: it is his, sealed against shrinking, of that size at least. -EINVAL:
+ * it is not. */
 int memory_reopen_own(int fd, const char *name, uint64_t size, int *ret_fd);
 
 #endif

@@ -3,8 +3,9 @@
 #define BF_PAGE_H
 
 /*
- * Pages: what the pager remembers of a block that is in RAM or on its way. 32 bytes each, named by a number of 32 bits (0: none) and linked by such numbers,
- * so that a small page costs little. Lists of pages keep their order of insertion. Pure bookkeeping: no memory of clients, no kernel feature.
+ * Pages: what the pager remembers of a block that is in RAM or on its way. 32 bytes each, named by a number of 32 bits (0: none) and linked by such
+ * numbers, so that a small page costs little. Lists of pages keep their order of insertion. Pure bookkeeping: no memory of clients, no kernel
+ * feature.
  */
 
 #include <stdbool.h>

@@ -175,8 +175,8 @@ void pagemap_remove(struct pagemap *map, uint64_t block) {
 }
 
 /*
- * The walk goes backwards, from just before a free place around to just behind it. Closing a gap moves entries backwards only, and none across that place: one
- * that has not been met yet cannot slip to where the walk has been. Another table is walked from its beginning.
+ * The walk goes backwards, from just before a free place around to just behind it. Closing a gap moves entries backwards only, and none across that
+ * place: one that has not been met yet cannot slip to where the walk has been. Another table is walked from its beginning.
  */
 uint32_t pagemap_walk(const struct pagemap *map, struct pagemap_cursor *cursor) {
         if (cursor->table != map->table) {

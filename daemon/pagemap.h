@@ -32,8 +32,8 @@ struct pagemap {
 int pagemap_init(struct pagemap *map, struct pagemap_memory *memory);
 void pagemap_fini(struct pagemap *map);
 
-/* The same beside a table that the ledger has already, with place for n blocks. The ledger goes on naming the other one until pagemap_take_over(): whoever
- * looks, and whenever this process ends, one of the two is complete. */
+/* The same beside a table that the ledger has already, with place for n blocks. The ledger goes on naming the other one until pagemap_take_over():
+ * whoever looks, and whenever this process ends, one of the two is complete. */
 int pagemap_init_beside(struct pagemap *map, struct pagemap_memory *memory, uint64_t n);
 void pagemap_take_over(struct pagemap *map);
 

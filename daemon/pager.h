@@ -3,8 +3,8 @@
 #define BF_PAGER_H
 
 /*
- * What one pager owns: its ring, the pages of its filehs in order of use, the filehs themselves, and the queues of what waits. All of it belongs to the
- * pager's thread (pager_thread.h); only the pool is shared with other threads. Nothing of it needs a lock.
+ * What one pager owns: its ring, the pages of its filehs in order of use, the filehs themselves, and the queues of what waits. All of it belongs to
+ * the pager's thread (pager_thread.h); only the pool is shared with other threads. Nothing of it needs a lock.
  */
 
 #include <stdint.h>

@@ -74,7 +74,7 @@ static void pager_thread_signal(int fd) {
         (void) !write(fd, &(uint64_t) { 1 }, sizeof(uint64_t)); /* full only if it was signalled 2^64 times already */
 }
 
-/* --- inside the thread: out ----------------------------------------------------------------------------------------------------------------------- */
+/* --- inside the thread: out --------------------------------------------------------------------------------------------------------------------- */
 
 static void pager_thread_put_out(struct pager_thread *thread, struct pager_node *node) {
         bool was_empty;
@@ -110,7 +110,7 @@ static void pager_thread_drop_peer(struct pager *pager, uint64_t peer, const cha
         pager_thread_put_out(pager_thread_of(pager), node);
 }
 
-/* --- inside the thread: in ------------------------------------------------------------------------------------------------------------------------ */
+/* --- inside the thread: in ---------------------------------------------------------------------------------------------------------------------- */
 
 static void pager_thread_on_end_timer(struct ring_op *op, int result) {
         struct pager_thread *thread = (struct pager_thread *) ((char *) op - offsetof(struct pager_thread, end_op));
@@ -171,10 +171,10 @@ static void pager_thread_on_in(struct ring_op *op, int result) {
                 pager_thread_read_in(thread);
 }
 
-/* --- inside the thread: its life ------------------------------------------------------------------------------------------------------------------ */
+/* --- inside the thread: its life ---------------------------------------------------------------------------------------------------------------- */
 
-/* One turn: what has ended, what was asked, a step of each job, then what waits for room, which any of these may have made, and some reclaim. It sleeps only if
- * none of them has more to do. */
+/* One turn: what has ended, what was asked, a step of each job, then what waits for room, which any of these may have made, and some reclaim. It
+ * sleeps only if none of them has more to do. */
 static int pager_thread_turn(struct pager_thread *thread, bool *is_idle) {
         struct pager *pager = &thread->pager;
         int r;
@@ -225,7 +225,7 @@ static void *pager_thread_main(void *arg) {
         return NULL;
 }
 
-/* --- outside -------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- outside ------------------------------------------------------------------------------------------------------------------------------------ */
 
 static void pager_nodes_free(struct pager_nodes *nodes) {
         struct pager_node *node;

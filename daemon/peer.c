@@ -59,7 +59,7 @@ static void peer_settle(struct peer *peer) {
                 peer->host->gone(peer->host, peer, peer->failure);
 }
 
-/* --- sending -------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------------------------------------------------------------------------------ */
 
 static void peer_close_fds(struct pager_reply *reply) {
         for (unsigned i = 0; i < reply->n_fds; i++)
@@ -151,7 +151,7 @@ static void peer_refuse(struct peer *peer, const union wire_msg *request, int er
         peer_answer(peer, &reply);
 }
 
-/* --- what a peer asks ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- what a peer asks --------------------------------------------------------------------------------------------------------------------------- */
 
 static void peer_on_hello(struct peer *peer, struct chan_packet *packet) {
         const struct wire_hello *hello = &packet->msg.hello;
@@ -187,7 +187,15 @@ static void peer_forward(struct peer *peer, struct request *request) {
 }
 
 static struct request peer_request(const struct peer *peer, const struct chan_packet *packet) {
-        return (struct request) { .peer = peer->id, .msg = packet->msg, .uid = peer->cred.uid, .file_fd = -1, .uffd = -1, .memory_fd = -1, .ledger_fd = -1 };
+        return (struct request) {
+                .peer = peer->id,
+                .msg = packet->msg,
+                .uid = peer->cred.uid,
+                .file_fd = -1,
+                .uffd = -1,
+                .memory_fd = -1,
+                .ledger_fd = -1,
+        };
 }
 
 static void peer_on_request(struct peer *peer, struct chan_packet *packet) {
@@ -282,7 +290,7 @@ static void (*const peer_handlers[N_WIRE_IDS])(struct peer *peer, struct chan_pa
         [WIRE_ADOPT] = peer_on_open,
 };
 
-/* --- receiving ------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- receiving ---------------------------------------------------------------------------------------------------------------------------------- */
 
 static void peer_on_packet(struct peer *peer, struct chan_packet *packet) {
         enum wire_verdict verdict = wire_validate(WIRE_TO_DAEMON, &packet->msg, packet->size, packet->n_fds);
@@ -325,7 +333,7 @@ static void peer_on_exited(void *owner) {
         peer_settle(peer);
 }
 
-/* --- its life ------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- its life ----------------------------------------------------------------------------------------------------------------------------------- */
 
 static int peer_identify(struct peer *peer) {
         socklen_t length = sizeof(peer->cred);

@@ -3,8 +3,8 @@
 #define BF_PEER_H
 
 /*
- * One connected client: its socket, who it is, what it has under way. It reads messages, has them validated, and hands them on to the pager; it sends the
- * replies. A client that breaks the protocol, sends too much or does not read is disconnected.
+ * One connected client: its socket, who it is, what it has under way. It reads messages, has them validated, and hands them on to the pager; it
+ * sends the replies. A client that breaks the protocol, sends too much or does not read is disconnected.
  */
 
 #include <stdint.h>

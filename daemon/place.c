@@ -67,7 +67,8 @@ static void place_run_event(const struct place_run *run, struct fileh *fileh, en
                 (void) fileh_page_event(fileh, fileh_page(fileh, block), event, error);
 }
 
-/* A block of many pages is filled page by page. Were it writable at once, a daemon that ends half way would leave a dirty block that has not all its content. */
+/* A block of many pages is filled page by page. Were it writable at once, a daemon that ends half way would leave a dirty block that has not all
+ * its content. */
 static bool place_needs_two_steps(const struct place_run *run, const struct fileh *fileh) {
         return run->write && fileh->block_size > memory_page_size(&fileh->memory);
 }

@@ -9,7 +9,7 @@
 #include "range.h"
 #include "reclaim.h"
 
-/* --- dropping ------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- dropping ----------------------------------------------------------------------------------------------------------------------------------- */
 
 struct range_dropping {
         struct job job;
@@ -101,7 +101,7 @@ int range_drop(struct fileh *fileh, uint64_t first, uint64_t end, enum range_wha
         return 0;
 }
 
-/* --- discarding ----------------------------------------------------------------------------------------------------------------------------------- */
+/* --- discarding --------------------------------------------------------------------------------------------------------------------------------- */
 
 struct range_discard {
         struct job job;
@@ -111,7 +111,8 @@ struct range_discard {
         struct reply_to to;
 };
 
-/* Drops from the front of a list; pages that became dirty since are behind. A store that ends moves a page to the end of the dirty ones: such a page may stay. */
+/* Drops from the front of a list; pages that became dirty since are behind. A store that ends moves a page to the end of the dirty ones: such a
+ * page may stay. */
 static void range_discard_list(struct range_discard *range, struct drop *drop, struct pagelist *list, uint32_t *n_left, unsigned *n) {
         while (*n_left > 0 && list->first && *n < JOB_STEP_PAGES) {
                 drop_add(drop, range->fileh, list->first, EVENT_DISCARD, 0);
@@ -157,7 +158,7 @@ int range_discard(struct fileh *fileh, const struct reply_to *to) {
         return 0;
 }
 
-/* --- loading -------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- loading ------------------------------------------------------------------------------------------------------------------------------------ */
 
 /* Runs that one job has under way. */
 #define RANGE_LOADS_MAX 4
@@ -299,7 +300,7 @@ int range_prefetch(struct fileh *fileh, uint64_t first, uint64_t end) {
         return range_load_new(fileh, first, end - first > n_max ? first + n_max : end) ? 0 : -ENOMEM;
 }
 
-/* --- reclaiming ----------------------------------------------------------------------------------------------------------------------------------- */
+/* --- reclaiming --------------------------------------------------------------------------------------------------------------------------------- */
 
 struct range_reclaim {
         struct job job;

@@ -7,7 +7,8 @@
 #include "pager.h"
 #include "reclaim.h"
 
-/* A dirty page at the end of the order of use steps out of it, so that none is looked at twice; a page being loaded is in use. True: it was such a one. */
+/* A dirty page at the end of the order of use steps out of it, so that none is looked at twice; a page being loaded is in use. True: it was such a
+ * one. */
 static bool reclaim_pass_over(struct pager *pager, struct fileh *fileh, uint32_t id, struct page *page) {
         if (!state_is_dirty(page->state)) {
                 fileh_touch(fileh, id);

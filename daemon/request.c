@@ -35,7 +35,7 @@ static int request_taken(int r) {
         return r < 0 ? r : REQUEST_TAKEN;
 }
 
-/* --- opening and closing -------------------------------------------------------------------------------------------------------------------------- */
+/* --- opening and closing ------------------------------------------------------------------------------------------------------------------------ */
 
 static bool request_block_size_is_valid(uint64_t block_size, bool huge) {
         if (huge)
@@ -198,7 +198,7 @@ static int request_resize(struct pager *pager, struct request *request) {
         return fileh_resize(handle->fileh, request->msg.resize.size);
 }
 
-/* --- mapping -------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- mapping ------------------------------------------------------------------------------------------------------------------------------------ */
 
 static int request_map(struct pager *pager, struct request *request) {
         struct handle *handle = request_handle_of(pager, request);
@@ -227,7 +227,7 @@ static int request_unmap(struct pager *pager, struct request *request) {
         return 0;
 }
 
-/* --- transactions --------------------------------------------------------------------------------------------------------------------------------- */
+/* --- transactions ------------------------------------------------------------------------------------------------------------------------------- */
 
 static int request_writeout(struct pager *pager, struct request *request) {
         struct handle *handle = request_handle_of(pager, request);
@@ -273,7 +273,7 @@ static int request_invalidate(struct pager *pager, struct request *request) {
         return request_taken(range_drop(handle->fileh, first, end, handle->readonly ? RANGE_ALL_BUT_DIRTY : RANGE_ALL, &to));
 }
 
-/* --- loading and advice --------------------------------------------------------------------------------------------------------------------------- */
+/* --- loading and advice ------------------------------------------------------------------------------------------------------------------------- */
 
 static int request_load(struct pager *pager, struct request *request) {
         struct handle *handle = request_handle_of(pager, request);
@@ -310,7 +310,7 @@ static int request_advise(struct pager *pager, struct request *request) {
         }
 }
 
-/* --- looking and control -------------------------------------------------------------------------------------------------------------------------- */
+/* --- looking and control ------------------------------------------------------------------------------------------------------------------------ */
 
 static int request_stat(struct pager *pager, struct request *request) {
         struct handle *handle = request_handle_of(pager, request);
@@ -338,7 +338,7 @@ static int request_reclaim(struct pager *pager, struct request *request) {
         return request_taken(range_reclaim(pager, request->msg.reclaim.bytes, &to));
 }
 
-/* --- all of them ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- all of them -------------------------------------------------------------------------------------------------------------------------------- */
 
 /* Each returns REQUEST_TAKEN, or what to answer: 0 or a negative errno. HELLO and POOL_STAT are answered by the server. */
 static int (*const request_handlers[N_WIRE_IDS])(struct pager *pager, struct request *request) = {

@@ -2,7 +2,8 @@
 #ifndef BF_REQUEST_H
 #define BF_REQUEST_H
 
-/* What clients ask of a pager, one function a message. The shape of the message is valid already (proto/wire.c); what its fields mean is judged here. */
+/* What clients ask of a pager, one function a message. The shape of the message is valid already (proto/wire.c); what its fields mean is judged
+ * here. */
 
 #include <stdint.h>
 #include <sys/types.h>

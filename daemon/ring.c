@@ -70,7 +70,8 @@ static void ring_begin(struct ring *ring, struct io_uring_sqe *sqe, struct ring_
                 ring->n_pending++;
 }
 
-/* The kernel says EOPNOTSUPP to RWF_NOWAIT before it asks the file system anything; io_uring itself would call such a file system at once, and wait. */
+/* The kernel says EOPNOTSUPP to RWF_NOWAIT before it asks the file system anything; io_uring itself would call such a file system at once, and
+ * wait. */
 bool ring_may_block(int fd) {
         char byte;
         struct iovec iov = { .iov_base = &byte, .iov_len = 1 };

@@ -5,8 +5,11 @@
 #include "state.h"
 
 /*
- * What is not here is ACTION_IMPOSSIBLE. Two points are easy to miss. A page that was dropped while its store was under way (STORING_DROPPED) must not be loaded before that store has ended, or
- * the load could read the file as it was. And a failed page (FAILED) stays so until it is invalidated, in every mapping alike.
+ * What is not here is ACTION_IMPOSSIBLE. Two points are easy to miss. A page that was dropped while its store was under way (STORING_DROPPED) must
+ * not be
+ * loaded before that store has ended, or the load could read the file as it was. And a failed page (FAILED) stays so until it is invalidated, in
+ * every
+ * mapping alike.
  */
 static const struct page_transition transitions[N_PAGE_STATES][N_PAGE_EVENTS] = {
         [PAGE_EMPTY] = {

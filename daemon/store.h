@@ -3,8 +3,8 @@
 #define BF_STORE_H
 
 /*
- * Where the content of a file comes from and goes to. One kind of store is one file that fills in a struct store_kind; nobody above asks which kind it is.
- * Requests run side by side and end in any order, each with one call of its done(), never from inside the function that began it.
+ * Where the content of a file comes from and goes to. One kind of store is one file that fills in a struct store_kind; nobody above asks which kind
+ * it is. Requests run side by side and end in any order, each with one call of its done(), never from inside the function that began it.
  */
 
 #include <stdint.h>
@@ -20,6 +20,7 @@ struct store_request {
 
         /* the kind's own */
         struct store *store;
+        unsigned n_retries;
         struct ring_op op;
 };
 

@@ -26,19 +26,22 @@ static struct store_request *store_file_request_of(struct ring_op *op) {
 static void store_file_read_on(struct store_request *request) {
         struct store_file *file = store_file_of(request->store);
 
-        ring_read(file->ring, &request->op, file->fd, file->may_block, (char *) request->buf + request->n_done, request->length - request->n_done,
-                  request->offset + request->n_done);
+        ring_read(file->ring, &request->op, file->fd, file->may_block, (char *) request->buf + request->n_done,
+                  request->length - request->n_done, request->offset + request->n_done);
 }
 
 static void store_file_write_on(struct store_request *request) {
         struct store_file *file = store_file_of(request->store);
 
-        ring_write(file->ring, &request->op, file->writer_fd, file->may_block, (char *) request->buf + request->n_done, request->length - request->n_done,
-                   request->offset + request->n_done);
+        ring_write(file->ring, &request->op, file->writer_fd, file->may_block, (char *) request->buf + request->n_done,
+                   request->length - request->n_done, request->offset + request->n_done);
 }
 
-static bool store_file_passes(int result) {
-        return result == -EINTR || result == -EAGAIN;
+/* Of a file that its client made non-blocking some systems say EAGAIN for ever. */
+#define STORE_FILE_RETRIES_MAX 100
+
+static bool store_file_passes(struct store_request *request, int result) {
+        return (result == -EINTR || result == -EAGAIN) && request->n_retries++ < STORE_FILE_RETRIES_MAX;
 }
 
 static void store_file_on_read(struct ring_op *op, int result) {
@@ -46,7 +49,7 @@ static void store_file_on_read(struct ring_op *op, int result) {
 
         if (result > 0)
                 request->n_done += (uint32_t) result;
-        if (store_file_passes(result) || (result > 0 && request->n_done < request->length))
+        if (store_file_passes(request, result) || (result > 0 && request->n_done < request->length))
                 store_file_read_on(request);
         else
                 request->done(request, result < 0 ? result : 0);
@@ -57,7 +60,7 @@ static void store_file_on_write(struct ring_op *op, int result) {
 
         if (result > 0)
                 request->n_done += (uint32_t) result;
-        if (store_file_passes(result) || (result > 0 && request->n_done < request->length))
+        if (store_file_passes(request, result) || (result > 0 && request->n_done < request->length))
                 store_file_write_on(request);
         else if (result == 0 && request->n_done < request->length)
                 request->done(request, -EIO); /* a file that takes nothing and says nothing */
@@ -74,6 +77,7 @@ static void store_file_on_sync(struct ring_op *op, int result) {
 static void store_file_read(struct store *store, struct store_request *request) {
         request->store = store;
         request->n_done = 0;
+        request->n_retries = 0;
         request->op.done = store_file_on_read;
         store_file_read_on(request);
 }
@@ -81,6 +85,7 @@ static void store_file_read(struct store *store, struct store_request *request) 
 static void store_file_write(struct store *store, struct store_request *request) {
         request->store = store;
         request->n_done = 0;
+        request->n_retries = 0;
         request->op.done = store_file_on_write;
         store_file_write_on(request);
 }

@@ -123,8 +123,8 @@ int uffd_protect(int fd, uint64_t address, uint64_t length, bool protect) {
         return ioctl(fd, UFFDIO_WRITEPROTECT, &wp) < 0 ? -errno : 0;
 }
 
-/* A page that was write-protected where it was mapped and then left the memory leaves its protection behind in the page table, and there UFFDIO_POISON finds the
- * place taken. */
+/* A page that was write-protected where it was mapped and then left the memory leaves its protection behind in the page table, and there
+ * UFFDIO_POISON finds the place taken. */
 static void uffd_forget_protection(int fd, uint64_t address, uint64_t length) {
         struct uffdio_writeprotect wp = {
                 .range = { .start = address, .len = length },

@@ -3,8 +3,8 @@
 #define BF_UFFD_H
 
 /*
- * Everything the daemon asks of userfaultfd, one function an ioctl. Each works on a range of one client's address space: its failure is about that mapping,
- * never about the daemon. It knows no pages and no states.
+ * Everything the daemon asks of userfaultfd, one function an ioctl. Each works on a range of one client's address space: its failure is about that
+ * mapping, never about the daemon. It knows no pages and no states.
  *
  * Errors they share: -ESRCH the process is gone; -ENOENT the range is not mapped, or not registered any more; -EAGAIN the process is changing
  * its address space just now.

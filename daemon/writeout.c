@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A writeout goes through phases: it collects the blocks that are dirty when it begins; stores them in runs of neighbours, several at a time; if asked, flushes the
- * file; and marks what is stored. Runs end in any order, but are looked at in the order of offset, so that after an error exactly those before the failing page
+ * A writeout goes through phases: it collects the blocks that are dirty when it begins; stores them in runs of neighbours, several at a time; if
+ * asked, flushes the file; and marks what is stored. Runs end in any order, but are looked at in the order of offset, so that after an error exactly
+ * those before the failing page
  * count as stored.
  *
- * The content of a page is taken at one moment: it is write-protected, then copied, and only then may a thread write it again. Such a thread and the end
- * of the store race: the state table settles it (STORING_DIRTIED).
+ * The content of a page is taken at one moment: it is write-protected, then copied, and only then may a thread write it again. Such a thread and
+ * the end of the store race: the state table settles it (STORING_DIRTIED).
  *
  * With SYNC a page stays STORING, and so in RAM, until the flush has succeeded: if that fails, all of it is dirty again.
  */
@@ -74,7 +75,7 @@ static bool writeout_wants(const struct writeout *w, unsigned flag) {
         return w->flags & flag;
 }
 
-/* --- pages ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- pages -------------------------------------------------------------------------------------------------------------------------------------- */
 
 static void writeout_protect(struct fileh *fileh, uint64_t block, uint64_t n, bool protect) {
         struct handle *handle;
@@ -108,7 +109,7 @@ static enum page_event writeout_good_event(const struct writeout *w) {
         return writeout_wants(w, WIRE_WRITEOUT_MARKSTORED) ? EVENT_MARK : EVENT_STORED;
 }
 
-/* --- collecting ----------------------------------------------------------------------------------------------------------------------------------- */
+/* --- collecting --------------------------------------------------------------------------------------------------------------------------------- */
 
 /* Pages go round from the front of the list of dirty ones to its end, so that those that were there at the beginning are met once. */
 static enum job_result writeout_collect(struct writeout *w) {
@@ -180,7 +181,7 @@ static void writeout_protect_run(struct fileh *fileh, uint64_t block, uint64_t n
                 (void) fileh_page_event(fileh, fileh_page(fileh, block + i), event, 0);
 }
 
-/* --- storing -------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- storing ------------------------------------------------------------------------------------------------------------------------------------ */
 
 static uint64_t writeout_run_bytes(const struct writeout_run *run) {
         return run->n << run->writeout->fileh->block_shift;
@@ -209,8 +210,8 @@ static void writeout_run_write(struct writeout_run *run) {
         store_write(fileh->store, &run->request);
 }
 
-/* The error may be about any of the blocks behind the good ones. They are written one by one, up to the one that fails again: those before it are stored. If
- * none fails again, the error is told all the same, and none of them counts. */
+/* The error may be about any of the blocks behind the good ones. They are written one by one, up to the one that fails again: those before it are
+ * stored. If none fails again, the error is told all the same, and none of them counts. */
 static void writeout_on_stored_alone(struct writeout_run *run, int error) {
         if (error < 0)
                 run->n_good += run->n_alone;
@@ -310,7 +311,7 @@ static enum job_result writeout_store(struct writeout *w) {
         return JOB_MORE;
 }
 
-/* --- flushing and marking ------------------------------------------------------------------------------------------------------------------------- */
+/* --- flushing and marking ----------------------------------------------------------------------------------------------------------------------- */
 
 static void writeout_on_synced(struct store_request *request, int error) {
         struct writeout *w = (struct writeout *) ((char *) request - offsetof(struct writeout, sync));

@@ -5,8 +5,8 @@
 /*
  * libbfclient: map files larger than RAM, served by the daemon bigfiled.
  *
- * A program connects, opens a big file, maps a window of it and simply reads and writes memory. A page is loaded when it is first touched, is known to be
- * dirty when it is first written, and leaves RAM when the pool of the daemon needs room. Nothing is written back until the program says so:
+ * A program connects, opens a big file, maps a window of it and simply reads and writes memory. A page is loaded when it is first touched, is known
+ * to be dirty when it is first written, and leaves RAM when the pool of the daemon needs room. Nothing is written back until the program says so:
  * bf_writeout() stores the dirty pages, bf_discard() forgets them, bf_invalidate() drops stale ones. That is a transaction over memory.
  *
  *      struct bf_client *client;
@@ -35,13 +35,14 @@
  *   - Offsets and lengths are in bytes. All structs are those of the caller; the library keeps no pointer to them after it returns.
  *   - The library prints nothing and installs no signal handler. It runs one thread of its own for each client, with all signals blocked.
  *   - After fork() the child has none of it: touching a mapping is SIGSEGV there, and every function returns -ENOTCONN.
- *   - -ENOTCONN: the daemon is gone (or was never reached: see bf_connect). Mappings then raise SIGBUS where a page would have to come from the daemon;
- *     bf_munmap, bf_close and bf_disconnect still work.
+ *   - -ENOTCONN: the daemon is gone (or was never reached: see bf_connect). Mappings then raise SIGBUS where a page would have to come from the
+ *     daemon; bf_munmap, bf_close and bf_disconnect still work.
  *
  * Touching memory
  *   A thread that touches a page not in RAM sleeps until the daemon has loaded it, also inside a system call (write(fd, mapping, n) and the like).
  *   If the load fails, the thread gets SIGBUS at that address, as with mmap of a failing disk; bf_fault_error() tells a handler which errno it was.
- *   From then on each touch of that page is SIGBUS until bf_invalidate() over it: the next touch after that tries again.
+ *   From then on each touch of that page is SIGBUS until bf_invalidate() over it: the next touch after that tries again. With BF_SHARED every user
+ *   who got a SIGBUS has to do so, for his own mappings.
  */
 
 #include <stddef.h>
@@ -54,7 +55,7 @@ extern "C" {
 struct bf_client;
 struct bf_fileh;
 
-/* --- connecting ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- connecting --------------------------------------------------------------------------------------------------------------------------------- */
 
 /*
  * Connects to a daemon; *ret is freed by bf_disconnect().
@@ -69,7 +70,8 @@ struct bf_fileh;
  * Without a privilege for userfaultfd, "spawn:" still works, but then a system call given memory that is not loaded fails with EFAULT.
  *
  * -EINVAL address not understood; -ENOENT nothing at PATH, or the program bigfiled is not there; -ECONNREFUSED nobody serves PATH;
- * -EACCES no permission on the socket; -EPERM no userfaultfd to be had; -EPROTONOSUPPORT the daemon speaks another version; -ENOSYS the kernel is too old.
+ * -EACCES no permission on the socket; -EPERM no userfaultfd to be had; -EPROTONOSUPPORT the daemon speaks another version; -ENOSYS the kernel is
+ * too old.
  */
 int bf_connect(struct bf_client **ret, const char *address);
 
@@ -80,7 +82,7 @@ void bf_disconnect(struct bf_client *client);
  * The text is the library's, valid until the next bf_ call of this thread. */
 const char *bf_errmsg(void);
 
-/* --- opening ------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------------------------------------------------------------------ */
 
 #define BF_SHARED (1u << 0) /* join the one shared fileh of this file: writes are seen by all its users at once, as with mmap(MAP_SHARED) */
 #define BF_HUGE (1u << 1)   /* 2 MiB huge pages from the host's reserve (vm.nr_hugepages); -ENOMEM if it has none */
@@ -112,11 +114,11 @@ int bf_open_fd(struct bf_client *client, int fd, const struct bf_open_opts *opts
 /* Frees the handle. Its dirty pages are dropped, never stored (a shared fileh keeps them while it has another user). -EBUSY while a mapping exists. */
 int bf_close(struct bf_fileh *fileh);
 
-/* Grows the file to size bytes (also the file on disk). Existing mappings stay as they are.
+/* Grows the file to size bytes (also the file on disk, which has grown even if the daemon then refuses). Existing mappings stay as they are.
  * -EINVAL smaller than now; -EBADF read-only; what ftruncate(2) says. */
 int bf_resize(struct bf_fileh *fileh, uint64_t size);
 
-/* --- mapping ------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- mapping ------------------------------------------------------------------------------------------------------------------------------------ */
 
 /*
  * Maps length bytes of the file from offset on, at an address of the system's choice. Nothing is loaded yet.
@@ -129,10 +131,11 @@ int bf_resize(struct bf_fileh *fileh, uint64_t size);
  */
 int bf_mmap(struct bf_fileh *fileh, uint64_t offset, size_t length, int prot, void **ret);
 
-/* Unmaps the whole mapping that starts at addr. Pages stay as they are: a dirty one remains dirty and can still be stored. -EINVAL no mapping there. */
+/* Unmaps the whole mapping that starts at addr. Pages stay as they are: a dirty one remains dirty and can still be stored. -EINVAL no mapping
+ * there. */
 int bf_munmap(void *addr);
 
-/* --- transactions -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- transactions ------------------------------------------------------------------------------------------------------------------------------- */
 
 #define BF_WRITEOUT_STORE (1u << 0)      /* write each dirty page to the file: in order of offset, several at a time */
 #define BF_WRITEOUT_MARKSTORED (1u << 1) /* each dirty page becomes clean */
@@ -156,7 +159,7 @@ int bf_discard(struct bf_fileh *fileh);
  * length may reach beyond the end of the file. */
 int bf_invalidate(struct bf_fileh *fileh, uint64_t offset, uint64_t length);
 
-/* --- loading and advice -------------------------------------------------------------------------------------------------------------------------- */
+/* --- loading and advice ------------------------------------------------------------------------------------------------------------------------- */
 
 /* Brings the pages of the range into RAM now; if a load fails, returns its errno instead of raising SIGBUS.
  * -ENXIO beyond the end of the file. A range larger than the pool is read through it; its end remains in RAM. */
@@ -173,7 +176,7 @@ enum bf_advice {
 /* Says how the range will be used. NORMAL, SEQUENTIAL and RANDOM are of the whole handle, whatever the range. -EINVAL unknown advice. */
 int bf_advise(struct bf_fileh *fileh, uint64_t offset, uint64_t length, enum bf_advice advice);
 
-/* --- looking ------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- looking ------------------------------------------------------------------------------------------------------------------------------------ */
 
 enum bf_page_state {
         BF_PAGE_EMPTY,   /* not in RAM */
@@ -205,7 +208,7 @@ int bf_stat(struct bf_fileh *fileh, struct bf_stat *ret);
  * *ret_error gets a positive errno. -ENOENT: not a mapping of this library, or no failure is known there. */
 int bf_fault_error(const void *addr, int *ret_error);
 
-/* --- a file served by this process --------------------------------------------------------------------------------------------------------------- */
+/* --- a file served by this process -------------------------------------------------------------------------------------------------------------- */
 
 /* Each returns 0 or a negative errno. Called by threads of the library. */
 struct bf_file_ops {
@@ -215,9 +218,10 @@ struct bf_file_ops {
 };
 
 /* Not built yet: returns -ENOSYS. */
-int bf_open_ops(struct bf_client *client, const struct bf_file_ops *ops, void *file, uint64_t size, const struct bf_open_opts *opts, struct bf_fileh **ret);
+int bf_open_ops(struct bf_client *client, const struct bf_file_ops *ops, void *file, uint64_t size, const struct bf_open_opts *opts,
+                struct bf_fileh **ret);
 
-/* --- the whole pool ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- the whole pool ----------------------------------------------------------------------------------------------------------------------------- */
 
 struct bf_pool_stat {
         uint64_t pool_bytes;     /* the size of the pool */

@@ -27,8 +27,8 @@ int chan_send(int fd, union wire_msg *msg, const int *fds, unsigned n_fds);
 
 /*
  * Receives one packet; all its descriptors are close-on-exec, and belong to the packet.
- * 1 a packet; 0 the peer is gone; -EAGAIN nothing there; -EMSGSIZE too long; -EMFILE descriptors were lost (this process is at its limit), the message
- * itself is there; another negative errno. On anything but 1 no descriptor is left open.
+ * 1 a packet; 0 the peer is gone; -EAGAIN nothing there; -EMSGSIZE too long; -EMFILE descriptors were lost (this process is at its limit), the
+ * message itself is there; another negative errno. On anything but 1 no descriptor is left open.
  */
 int chan_receive(int fd, struct chan_packet *ret_packet);
 

@@ -3,8 +3,8 @@
 #define BF_LEDGER_H
 
 /*
- * The ledger: the page states of one fileh in shared memory. The daemon writes it; clients have it read-only, and look up a page without a round trip.
- * It outlives the daemon in its clients' hands.
+ * The ledger: the page states of one fileh in shared memory. The daemon writes it; clients have it read-only, and look up a page without a round
+ * trip. It outlives the daemon in its clients' hands.
  *
  * It is a header and one hash table of 64-bit words, open addressing with linear probing, so that it costs what is resident and not what the file
  * could hold. A table of capacity C (a power of two, at least LEDGER_CAPACITY_MIN) lies at byte 8 * C, so each size of table has a place of its

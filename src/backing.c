@@ -82,7 +82,6 @@ int backing_check(int fd, const char *name, struct backing *ret_backing) {
         if (r < 0)
                 return r;
         backing.is_readonly = (flags & O_ACCMODE) == O_RDONLY;
-        backing.is_file = S_ISREG(st.st_mode);
         *ret_backing = backing;
         return 0;
 }

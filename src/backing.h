@@ -9,7 +9,6 @@
 
 struct backing {
         bool is_readonly;
-        bool is_file; /* else a block device */
         uint64_t size;
 };
 

@@ -30,14 +30,14 @@ static const char help[] =
         "Commands:\n"
         "  status           how it is: the pool, what of it is dirty, who uses it\n"
         "  stats            all its counters\n"
-        "  reclaim [SIZE]   drop clean pages until SIZE bytes are free of them (K, M, G and T are understood); without SIZE all of them.\n"
+        "  reclaim [SIZE]   drop clean pages, least recently used first: SIZE bytes of them (also with K, M, G or T), or all.\n"
         "                   Only for root and the user that bigfiled runs as\n"
         "\n"
         "Options:\n"
         "  --socket PATH    where bigfiled listens (default: $BIGFILED_SOCKET, else " ADDRESS_DEFAULT_SOCKET ")\n"
         "  --json           for programs\n"
         "  --version        print the version\n"
-        "  --help           print this\n"
+        "  -h, --help       print this\n"
         "\n"
         "Exit status: 0 done, 1 it failed, 2 the command line is wrong, 3 bigfiled cannot be reached.\n";
 
@@ -107,7 +107,7 @@ enum {
         OPTION_SOCKET = 1,
         OPTION_JSON,
         OPTION_VERSION,
-        OPTION_HELP,
+        OPTION_HELP = 'h',
 };
 
 static const struct option options[] = {
@@ -145,12 +145,24 @@ static void complain_command(const char *text) {
         complain_unknown("command", text, nearest_word(text, words));
 }
 
+/* What getopt_long() did not understand. */
+static void complain_argument(const char *text, bool lacks_value) {
+        if (lacks_value)
+                complain("%s needs a value (see bfctl --help)", text);
+        else if (optopt && strncmp(text, "--", 2) == 0)
+                complain("the option in \"%s\" takes no value (see bfctl --help)", text);
+        else
+                complain_option(text);
+}
+
 /* true: go on. Else *ret_status is what to exit with. */
 static bool parse_options(int argc, char **argv, struct bfctl *bfctl, int *ret_status) {
         opterr = 0;
-        *ret_status = EXIT_SUCCESS;
         for (;;) {
-                switch (getopt_long(argc, argv, ":", options, NULL)) {
+                int option = getopt_long(argc, argv, ":h", options, NULL);
+
+                *ret_status = option == ':' || option == '?' ? EXIT_USAGE : EXIT_SUCCESS;
+                switch (option) {
                 case -1:
                         return true;
                 case OPTION_SOCKET:
@@ -165,19 +177,18 @@ static bool parse_options(int argc, char **argv, struct bfctl *bfctl, int *ret_s
                 case OPTION_HELP:
                         fputs(help, stdout);
                         return false;
-                case ':':
-                        complain("%s needs a value (see bfctl --help)", argv[optind - 1]);
-                        *ret_status = EXIT_USAGE;
-                        return false;
                 default:
-                        complain_option(argv[optind - 1]);
-                        *ret_status = EXIT_USAGE;
+                        complain_argument(argv[optind - 1], option == ':');
                         return false;
                 }
         }
 }
 
 static bool parse_command(int n_words, char **words, struct bfctl *bfctl) {
+        if (!*bfctl->socket) {
+                complain("the path of the socket is empty");
+                return false;
+        }
         if (n_words == 0) {
                 complain("what is to be done? status, stats or reclaim (see bfctl --help)");
                 return false;
@@ -200,33 +211,38 @@ static bool parse_command(int n_words, char **words, struct bfctl *bfctl) {
         return true;
 }
 
+/* What the alarm says; written before it is set, as a signal handler cannot. */
+static char alarm_text[256];
+
 static void on_alarm(int signal) {
-        static const char text[] = "bfctl: bigfiled does not answer: it is hung, or stopped\n";
-        ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
+        ssize_t n = write(STDERR_FILENO, alarm_text, strlen(alarm_text));
 
         (void) signal;
         (void) n;
         _exit(EXIT_NO_DAEMON);
 }
 
+static void start_alarm(const char *socket) {
+        snprintf(alarm_text, sizeof(alarm_text), "bfctl: bigfiled at %.128s has not answered for %d seconds: it is hung, or stopped\n", socket,
+                 ANSWER_SECONDS);
+        (void) signal(SIGALRM, on_alarm);
+        (void) alarm(ANSWER_SECONDS);
+}
+
 /* Without a userfaultfd, which this program has no use for and its user perhaps no right to. */
-static int connect_daemon(struct bfctl *bfctl, struct bf_client **ret_client) {
-        const char *variable = getenv("BIGFILED_SOCKET");
+static int connect_daemon(const struct bfctl *bfctl, struct bf_client **ret_client) {
         struct address address;
 
-        if (!bfctl->socket)
-                bfctl->socket = variable && *variable ? variable : ADDRESS_DEFAULT_SOCKET;
         if (address_parse(NULL, bfctl->socket, &address) < 0)
                 return -1;
         return client_new(&address, ret_client);
 }
 
-static int run(struct bfctl *bfctl) {
+static int run(const struct bfctl *bfctl) {
         struct bf_client *client;
         int r;
 
-        (void) signal(SIGALRM, on_alarm);
-        (void) alarm(ANSWER_SECONDS);
+        start_alarm(bfctl->socket);
         r = connect_daemon(bfctl, &client);
         if (r < 0) {
                 complain("%s", bf_errmsg());
@@ -242,7 +258,8 @@ static int run(struct bfctl *bfctl) {
 }
 
 int main(int argc, char **argv) {
-        struct bfctl bfctl = { 0 };
+        const char *variable = getenv("BIGFILED_SOCKET");
+        struct bfctl bfctl = { .socket = variable && *variable ? variable : ADDRESS_DEFAULT_SOCKET };
         int status;
 
         if (!parse_options(argc, argv, &bfctl, &status))

@@ -230,7 +230,7 @@ int bf_munmap(void *addr) {
         r = mapping_remove(mapping);
         if (r < 0) {
                 registry_unclaim(mapping->slot);
-                return fileh_fail(mapping->fileh, r, NULL, "unmap a mapping of");
+                return fileh_fail(mapping->fileh, r, r == -ENOMEM ? "see vm.max_map_count" : NULL, "unmap a mapping of");
         }
         return 0;
 }

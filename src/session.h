@@ -52,7 +52,7 @@ void session_receive(struct session *session);
 /* Ends the connection from this side; session_receive() returns. */
 void session_end(struct session *session);
 
-/* The other side broke the protocol: ends the connection as if the daemon were gone. */
+/* Ends the connection as if the daemon were gone: it broke the protocol, or a request could not reach it. */
 void session_give_up(struct session *session);
 
 bool session_is_lost(struct session *session);

@@ -128,7 +128,7 @@ int bf_load(struct bf_fileh *fileh, uint64_t offset, uint64_t length) {
         if (r < 0)
                 return r;
         r = transact_send_range(fileh, WIRE_LOAD, 0, offset, length);
-        return r < 0 ? fileh_fail(fileh, r, NULL, "load pages of") : 0;
+        return r < 0 ? fileh_fail(fileh, r, r == -ENOMEM ? "the pool is full of changes: write them out or discard them" : NULL, "load pages of") : 0;
 }
 
 int bf_advise(struct bf_fileh *fileh, uint64_t offset, uint64_t length, enum bf_advice advice) {
