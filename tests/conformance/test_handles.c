@@ -16,10 +16,25 @@
 
 #define UNTOUCHED ((struct bf_fileh *) (uintptr_t) 0x5a5a)
 
+/* The daemon closes its descriptors of a handle a moment after bf_close() has returned. */
+static void wait_descriptors(const struct rig *rig, size_t n) {
+        struct daemonproc_usage now;
+
+        do
+                assert_int_equal(daemonproc_usage(&rig->daemon, &now), 0);
+        while (now.n_fds != n);
+}
+
 static struct bf_client *start(struct rig *rig) {
         rig_daemon(rig, "--pool", "64M", NULL);
         return rig_client(rig);
 }
+
+/* The options of a program built against a later version, with a setting this library does not know. */
+struct newer_opts {
+        struct bf_open_opts opts;
+        uint64_t setting;
+};
 
 struct bad_open {
         const char *path; /* relative: in the test's directory */
@@ -46,7 +61,7 @@ static const struct bad_open bad_opens[] = {
         { "data", O_RDWR, { .block_size = 4 << 20 }, -EINVAL },
         { "data", O_RDWR, { .block_size = UINT64_C(1) << 63 }, -EINVAL },
         { "data", O_RDWR, { .size = 4 }, -EINVAL },
-        { "data", O_RDWR, { .size = 1 << 20 }, -EINVAL },
+        { "data", O_RDWR, { .size = sizeof(struct newer_opts) }, -EINVAL },
 };
 
 static void make_things(struct rig *rig) {
@@ -58,22 +73,22 @@ static void make_things(struct rig *rig) {
 static void test_open_fails_and_changes_nothing(void **state) {
         struct rig *rig = rig_here(state);
         struct bf_client *client = start(rig);
-        struct daemonproc_usage before, after;
+        struct daemonproc_usage before;
 
         make_things(rig);
-        assert_int_equal(daemonproc_usage(&rig->daemon, &before), 0);
+        n_fds = rig_count_fds(rig, client);
         for (size_t i = 0; i < sizeof(bad_opens) / sizeof(bad_opens[0]); i++) {
                 const struct bad_open *bad = &bad_opens[i];
-                struct bf_open_opts opts = bad->opts;
+                struct newer_opts newer = { .opts = bad->opts, .setting = 1 };
                 struct bf_fileh *fileh = UNTOUCHED;
                 char path[128];
                 int r;
 
-                if (opts.size == 0)
-                        opts.size = sizeof(opts);
+                if (newer.opts.size == 0)
+                        newer.opts.size = sizeof(newer.opts);
                 snprintf(path, sizeof(path), "%s/%s", rig->dir, bad->path);
                 errno = 4321;
-                r = bf_open(client, bad->path[0] == '/' ? bad->path : path, bad->oflag, &opts, &fileh);
+                r = bf_open(client, bad->path[0] == '/' ? bad->path : path, bad->oflag, &newer.opts, &fileh);
                 if (r != bad->error)
                         fail_msg("row %zu: %s, flags %#x: %d and not %d (%s)", i, bad->path, bad->oflag, r, bad->error, bf_errmsg());
                 assert_int_equal(errno, 4321);
@@ -81,8 +96,7 @@ static void test_open_fails_and_changes_nothing(void **state) {
                 assert_true(strlen(bf_errmsg()) > 0);
         }
         assert_int_equal(rig_pool_stat(client).filehs, 0);
-        assert_int_equal(daemonproc_usage(&rig->daemon, &after), 0);
-        assert_int_equal(after.n_fds, before.n_fds);
+        wait_descriptors(rig, before.n_fds);
 }
 
 /* rule 1: a new handle has nothing in it */
@@ -299,11 +313,11 @@ static void test_many_handles(void **state) {
         struct rig *rig = rig_here(state);
         struct bf_client *client = start(rig);
         const char *path = rig_identity(rig, "data", 4);
-        struct daemonproc_usage before, after;
+        struct daemonproc_usage before;
         struct bf_fileh *filehs[150];
         uint64_t *maps[150];
 
-        assert_int_equal(daemonproc_usage(&rig->daemon, &before), 0);
+        n_fds = rig_count_fds(rig, client);
         for (size_t i = 0; i < 150; i++) {
                 filehs[i] = rig_open(client, path, O_RDWR, 0);
                 maps[i] = rig_map(filehs[i], 0, 4);
@@ -318,8 +332,7 @@ static void test_many_handles(void **state) {
         }
         assert_int_equal(rig_pool_stat(client).filehs, 0);
         assert_int_equal(rig_pool_stat(client).resident_bytes, 0);
-        assert_int_equal(daemonproc_usage(&rig->daemon, &after), 0);
-        assert_int_equal(after.n_fds, before.n_fds);
+        wait_descriptors(rig, before.n_fds);
 }
 
 /* a client at its descriptor limit gets an error, and goes on when it has descriptors again */
