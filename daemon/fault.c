@@ -119,8 +119,8 @@ static void fault_poll(struct handle *handle) {
 }
 
 /*
- * Where the kernel says EAGAIN instead of waiting for an event, a poll waits. A client that makes its userfaultfd blocking shows itself by another
- * error: it cannot be served any more, and is dropped. An interrupted read is such an error: the kernel had put the read on a thread of its own.
+ * Where the kernel says EAGAIN instead of waiting for an event, a poll waits. So it does after EINTR, which a read ends with when this thread has other
+ * work of the kernel's to do just then. A client that makes its userfaultfd blocking shows itself by POLLERR: it cannot be served any more, and is dropped.
  */
 static void fault_on_ready(struct ring_op *op, int result) {
         struct handle *handle = (struct handle *) ((char *) op - offsetof(struct handle, read_op));
@@ -134,7 +134,7 @@ static void fault_on_ready(struct ring_op *op, int result) {
         }
         if (!was_poll && result > 0)
                 fault_on_events(handle, (unsigned) result);
-        if (!was_poll && result == -EAGAIN)
+        if (!was_poll && (result == -EAGAIN || result == -EINTR))
                 fault_poll(handle);
         else if (result > 0 && !(was_poll && result & (POLLERR | POLLNVAL)))
                 fault_listen(handle);

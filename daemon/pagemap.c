@@ -6,9 +6,9 @@
 
 #include "pagemap.h"
 
-/* A table is between a quarter (then halved) and five sixths full (then doubled), but for small ones. */
+/* A table is between a quarter (then halved) and nine tenths full (then doubled), but for small ones. */
 static bool pagemap_is_full(uint64_t n_used, uint64_t capacity) {
-        return n_used * 6 > capacity * 5;
+        return n_used * 10 > capacity * 9;
 }
 
 static bool pagemap_is_sparse(uint64_t n_used, uint64_t capacity) {
