@@ -16,15 +16,6 @@
 
 #define UNTOUCHED ((struct bf_fileh *) (uintptr_t) 0x5a5a)
 
-/* The daemon closes its descriptors of a handle a moment after bf_close() has returned. */
-static void wait_descriptors(const struct rig *rig, size_t n) {
-        struct daemonproc_usage now;
-
-        do
-                assert_int_equal(daemonproc_usage(&rig->daemon, &now), 0);
-        while (now.n_fds != n);
-}
-
 static struct bf_client *start(struct rig *rig) {
         rig_daemon(rig, "--pool", "64M", NULL);
         return rig_client(rig);
@@ -73,7 +64,7 @@ static void make_things(struct rig *rig) {
 static void test_open_fails_and_changes_nothing(void **state) {
         struct rig *rig = rig_here(state);
         struct bf_client *client = start(rig);
-        struct daemonproc_usage before;
+        unsigned n_fds;
 
         make_things(rig);
         n_fds = rig_count_fds(rig, client);
@@ -96,7 +87,7 @@ static void test_open_fails_and_changes_nothing(void **state) {
                 assert_true(strlen(bf_errmsg()) > 0);
         }
         assert_int_equal(rig_pool_stat(client).filehs, 0);
-        wait_descriptors(rig, before.n_fds);
+        rig_wait_fds(rig, client, n_fds);
 }
 
 /* rule 1: a new handle has nothing in it */
@@ -313,7 +304,7 @@ static void test_many_handles(void **state) {
         struct rig *rig = rig_here(state);
         struct bf_client *client = start(rig);
         const char *path = rig_identity(rig, "data", 4);
-        struct daemonproc_usage before;
+        unsigned n_fds;
         struct bf_fileh *filehs[150];
         uint64_t *maps[150];
 
@@ -332,7 +323,7 @@ static void test_many_handles(void **state) {
         }
         assert_int_equal(rig_pool_stat(client).filehs, 0);
         assert_int_equal(rig_pool_stat(client).resident_bytes, 0);
-        wait_descriptors(rig, before.n_fds);
+        rig_wait_fds(rig, client, n_fds);
 }
 
 /* a client at its descriptor limit gets an error, and goes on when it has descriptors again */

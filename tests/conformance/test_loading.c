@@ -3,7 +3,6 @@
 /* Loads under way: rules 8, 15, 19, 21; CASES T1-T4, E6, E11, E12, E21. A held read of the file keeps a load going as long as a test needs it. */
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -59,12 +58,6 @@ static void set_file(const struct scene *scene, uint64_t page, uint64_t value) {
 static void assert_page(const struct scene *scene, uint64_t page, uint64_t value) {
         for (size_t i = 0; i < 512; i++)
                 assert_int_equal(*rig_word(scene->map, page, i), value);
-}
-
-/* The end of a stale load is no event for a client: its memory is just free at some time. */
-static void wait_resident(struct bf_client *client, uint64_t bytes) {
-        while (rig_pool_stat(client).resident_bytes != bytes)
-                sched_yield();
 }
 
 /* Lets all that is held go, and waits until the daemon has dealt with it: what it does next for this file it does after that. */
@@ -196,7 +189,7 @@ static void test_invalidate_during_the_load(void **state) {
         let_go(&scene);
         assert_page(&scene, 100, 2);
         assert_states(scene.fileh, 100, "L");
-        wait_resident(scene.client, 9 * RIG_PAGE);
+        rig_wait_resident(scene.client, 9 * RIG_PAGE);
 }
 
 /* rule 15: invalidated while it loads for nobody who waits in a fault */
@@ -315,7 +308,7 @@ static void check_close(struct scene *scene, bool invalidate) {
         assert_int_equal(bf_close(scene->fileh), 0);
         assert_int_equal(rig_pool_stat(scene->client).filehs, 0);
         heldfs_clear(scene->heldfs);
-        wait_resident(scene->client, 0);
+        rig_wait_resident(scene->client, 0);
         scene->fileh = rig_open(scene->client, heldfs_path(scene->heldfs), O_RDWR, 0);
         scene->map = rig_map(scene->fileh, 0, N_PAGES);
         assert_page(scene, 100, 100);
@@ -340,7 +333,7 @@ static void test_close_during_advice(void **state) {
         assert_int_equal(bf_close(scene.fileh), 0);
         assert_int_equal(rig_pool_stat(scene.client).filehs, 0);
         heldfs_release(scene.heldfs, HELDFS_READ, 100);
-        wait_resident(scene.client, 0);
+        rig_wait_resident(scene.client, 0);
 }
 
 /* rule 21: those who wait are woken; meanwhile nobody looks whether it is time yet: neither the daemon nor the library's thread */

@@ -203,6 +203,40 @@ static void test_no_write_is_lost(void **state) {
         assert_true(rig_stat(crowd.fileh).evictions > 0);
 }
 
+/* Reads pages that go as fast as they come, .b times. */
+static void read_on(struct worker *worker) {
+        struct crowd *crowd = worker->object;
+        unsigned seed = (unsigned) worker->a + 1;
+
+        for (; worker->value < worker->b && worker->result == 0; worker->value++) {
+                uint64_t page = (uint64_t) rand_r(&seed) % N_PAGES, value = 0;
+
+                if (probe_read((const void *) (uintptr_t) rig_word(crowd->map, page, 7), &value, &worker->hit) != 0 || value != page)
+                        worker->result = -EIO;
+        }
+}
+
+/* Many loads that the kernel does in threads of its own, which come and go and interrupt the daemon: no client is taken for a bad one because of that. */
+static void test_loads_in_kernel_threads(void **state) {
+        static struct crowd crowd;
+        struct rig *rig = rig_here(state);
+        struct worker *readers[N_THREADS];
+        struct heldfs *heldfs;
+
+        rig_daemon(rig, RIG_SMALL_POOL, NULL);
+        heldfs = rig_heldfs_synchronous(rig, N_PAGES);
+        crowd.fileh = rig_open(rig_client(rig), heldfs_path(heldfs), O_RDWR, 0);
+        crowd.map = rig_map(crowd.fileh, 0, N_PAGES);
+        for (uint64_t i = 0; i < N_THREADS; i++)
+                readers[i] = rig_worker(rig, read_on, NULL, &crowd, i, 1000);
+        for (size_t i = 0; i < N_THREADS; i++) {
+                worker_join(readers[i]);
+                assert_int_equal(readers[i]->hit.error, 0);
+                assert_int_equal(readers[i]->hit.signo, 0);
+                assert_int_equal(readers[i]->result, 0);
+        }
+}
+
 /* Maps, looks, unmaps. */
 static void map_and_unmap(struct worker *worker) {
         struct crowd *crowd = worker->object;
@@ -246,6 +280,7 @@ int main(void) {
                 RIG_TEST(test_slow_synchronous_loads),
                 RIG_TEST(test_a_hung_file_in_a_small_pool),
                 RIG_TEST(test_no_write_is_lost),
+                RIG_TEST(test_loads_in_kernel_threads),
                 RIG_TEST(test_threads_map_and_unmap),
         };
 

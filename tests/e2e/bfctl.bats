@@ -30,10 +30,10 @@ valid() {
 
         printf '%s\n' "$output" >"$document"
         run jq -rn --slurpfile schema "$SOURCE_ROOT/tests/e2e/$1.schema.json" --slurpfile document "$document" -f "$SOURCE_ROOT/tests/e2e/schema.jq"
-        [ "$status" -eq 0 ] && [ -z "$output" ] || {
+        if [ "$status" -ne 0 ] || [ -n "$output" ]; then
                 printf '%s\n' "$output"
                 return 1
-        }
+        fi
         [ "$(jq -s length "$document")" -eq 1 ]
 }
 
@@ -78,8 +78,8 @@ bad() {
 
 @test "status and stats as JSON" {
         setup_with_client
-        for place in before after; do # --json may stand on either side
-                run --separate-stderr "$BFCTL_PROGRAM" $([ $place = before ] && echo --json status || echo status --json)
+        for words in "--json status" "status --json"; do # on either side
+                run --separate-stderr "$BFCTL_PROGRAM" $words
                 [ "$status" -eq 0 ]
                 [ -z "$stderr" ]
                 valid status
@@ -235,7 +235,7 @@ bad() {
         [ -z "$stderr" ]
         [ "${#lines[@]}" -le 24 ]
         for word in status stats reclaim --socket --json --version --help; do
-                says "  $word"
+                [[ $output =~ \ $word\  ]]
         done
         run --separate-stderr "$BFCTL_PROGRAM" --version
         [ "$status" -eq 0 ]

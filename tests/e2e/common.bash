@@ -18,7 +18,7 @@ teardown() {
         local pid
 
         for pid in "${pids[@]}"; do
-                kill -KILL "$pid" 2>/dev/null || true
+                { kill -KILL "$pid" && wait "$pid"; } 2>/dev/null || true # bash would tell of its death
         done
         rm -rf "$dir"
 }
@@ -40,17 +40,20 @@ start_daemon() {
 }
 
 # Ends it by a signal, and sets $status to its exit status.
+# shellcheck disable=SC2034 # the tests use it
 end_daemon() {
         kill -"${1:-TERM}" "$daemon"
         status=0
-        wait "$daemon" || status=$?
+        wait "$daemon" 2>/dev/null || status=$?
 }
 
 # In front of a command: as a user without any rights.
+# shellcheck disable=SC2034 # the tests use it
 nobody='setpriv --reuid=65534 --regid=65534 --clear-groups --'
 
 # The output of `run` has this in it, as it stands here.
 says() {
+        # shellcheck disable=SC2154 # bats sets it
         if [[ $output != *"$1"* ]]; then
                 printf 'expected: %s\nsaid:     %s\n' "$1" "$output"
                 return 1

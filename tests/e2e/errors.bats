@@ -179,7 +179,7 @@ refuses() {
         says "read-only"
         refuses EBADF "open $file ro" "resize 100000"
         says "read-only"
-        run --separate-stderr "$BFSAY_PROGRAM" "unix:$socket" "open $file ro" "mmap 0 4096 r" "write 0 1"
+        ASAN_OPTIONS=handle_segv=0 run "$BFSAY_PROGRAM" "unix:$socket" "open $file ro" "mmap 0 4096 r" "write 0 1"
         [ "$status" -eq 139 ] # SIGSEGV
         "$BFSAY_PROGRAM" "unix:$socket" "open $file ro" "mmap 0 4096 r" "read 0"
 }

@@ -95,9 +95,21 @@ int rawpeer_uffd(int device) {
         return uffd;
 }
 
-void rawpeer_open(struct rig *rig, int line, int device, struct rawpeer_file *ret_file) {
+int rawpeer_open_backing(const struct rig *rig) {
+        char path[sizeof(rig->dir) + 8];
+        int fd;
+
+        snprintf(path, sizeof(path), "%s/raw", rig->dir);
+        if (access(path, F_OK) < 0)
+                assert_int_equal(tempfile_make_identity(path, RAWPEER_PAGES, RIG_PAGE), 0);
+        fd = open(path, O_RDWR | O_CLOEXEC);
+        assert_true(fd >= 0);
+        return fd;
+}
+
+void rawpeer_open(const struct rig *rig, int line, int device, struct rawpeer_file *ret_file) {
         struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR | UFFDIO_REGISTER_MODE_WP };
-        int fds[2] = { open(rig_identity(rig, "raw", RAWPEER_PAGES), O_RDWR | O_CLOEXEC), rawpeer_uffd(device) };
+        int fds[2] = { rawpeer_open_backing(rig), rawpeer_uffd(device) };
         struct chan_packet reply;
         union wire_msg msg;
         void *memory;

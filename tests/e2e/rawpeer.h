@@ -29,7 +29,11 @@ void rawpeer_assert_closed(int line, const char *file, int fileline);
 /* A userfaultfd made from the lent device, with the handshake done. */
 int rawpeer_uffd(int device);
 
-/* Opens 16 identity pages in the rig's directory, whose handle number this returns, with all that is needed for MAP in *ret_address. */
+/* A descriptor of a file of 16 identity pages in the rig's directory. */
+#define RAWPEER_PAGES 16
+int rawpeer_open_backing(const struct rig *rig);
+
+/* That file opened as a big file, with all that is needed for MAP. */
 struct rawpeer_file {
         uint32_t handle;
         uint64_t address; /* of the memory mapped and registered, not yet told to the daemon */
@@ -37,8 +41,7 @@ struct rawpeer_file {
         int memory;
         int ledger;
 };
-#define RAWPEER_PAGES 16
-void rawpeer_open(struct rig *rig, int line, int device, struct rawpeer_file *ret_file);
+void rawpeer_open(const struct rig *rig, int line, int device, struct rawpeer_file *ret_file);
 void rawpeer_close_file(struct rawpeer_file *file);
 
 /* Someone honest: his pages are right before and after. */

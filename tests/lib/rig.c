@@ -3,6 +3,7 @@
 /* Owns what a test set up, and takes it down in the order in which nothing can hang on what is gone. It knows cmocka, and no rule that is tested. */
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +205,24 @@ struct bf_pool_stat rig_pool_stat(struct bf_client *client) {
 
         assert_int_equal(bf_pool_stat(client, &stat), 0);
         return stat;
+}
+
+void rig_wait_resident(struct bf_client *client, uint64_t bytes) {
+        while (rig_pool_stat(client).resident_bytes != bytes)
+                sched_yield();
+}
+
+unsigned rig_count_fds(struct rig *rig, struct bf_client *client) {
+        struct daemonproc_usage usage;
+
+        (void) rig_pool_stat(client);
+        assert_int_equal(daemonproc_usage(&rig->daemon, &usage), 0);
+        return usage.n_fds;
+}
+
+void rig_wait_fds(struct rig *rig, struct bf_client *client, unsigned n_fds) {
+        while (rig_count_fds(rig, client) != n_fds)
+                sched_yield();
 }
 
 uint64_t rig_file_word(const char *path, uint64_t page) {

@@ -94,6 +94,13 @@ volatile uint64_t *rig_word(uint64_t *map, size_t page, size_t word);
 struct bf_stat rig_stat(struct bf_fileh *fileh);
 struct bf_pool_stat rig_pool_stat(struct bf_client *client);
 
+/* What was used is free again soon after the answer to a call, or the end of a client: these wait until it is so many bytes, or descriptors. */
+void rig_wait_resident(struct bf_client *client, uint64_t bytes);
+void rig_wait_fds(struct rig *rig, struct bf_client *client, unsigned n_fds);
+
+/* The descriptors of the daemon when it has answered all that it was asked. */
+unsigned rig_count_fds(struct rig *rig, struct bf_client *client);
+
 /* The first word of a page as it is in the file. */
 uint64_t rig_file_word(const char *path, uint64_t page);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Sockets at paths: what a daemon that starts finds there, and what a client gets that comes. */
+/* Sockets at paths, and who may serve them: what a daemon that starts finds there, and what a client gets that comes. */
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,9 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -190,6 +193,92 @@ static void test_paths_too_long_or_empty(void **state) {
         unlink(path);
 }
 
+static void test_a_lock_is_for_one(void **state) {
+        const struct place *place = *state;
+        char path[96];
+        int lock = -1, second = -1;
+
+        snprintf(path, sizeof(path), "%s.lock", place->path);
+        assert_int_equal(chan_lock(place->path, &lock), 0);
+        assert_int_equal(fcntl(lock, F_GETFD), FD_CLOEXEC);
+        assert_int_equal(access(path, F_OK), 0);
+        for (unsigned i = 0; i < 3; i++)
+                assert_int_equal(chan_lock(place->path, &second), -EADDRINUSE);
+        assert_int_equal(second, -1);
+        chan_unlock(place->path, lock);
+        assert_int_equal(access(path, F_OK), -1);
+        assert_int_equal(chan_lock(place->path, &lock), 0);
+        chan_unlock(place->path, lock);
+}
+
+/* A daemon that is killed leaves the file, but not the lock. */
+static void test_a_lock_ends_with_who_has_it(void **state) {
+        const struct place *place = *state;
+        int lock = -1;
+
+        assert_int_equal(chan_lock(place->path, &lock), 0);
+        close(lock);
+        assert_int_equal(chan_lock(place->path, &lock), 0);
+        chan_unlock(place->path, lock);
+}
+
+/* Many take and release it at once: never two have it. What one writes while he has it, nobody else changes. */
+#define N_TAKERS 4
+#define N_TAKES 500
+
+static int take_again_and_again(const struct place *place, volatile int *owner) {
+        for (int i = 0, lock; i < N_TAKES;) {
+                int r = chan_lock(place->path, &lock);
+
+                if (r == -EADDRINUSE) {
+                        sched_yield();
+                        continue;
+                }
+                if (r < 0)
+                        return 2;
+                *owner = getpid();
+                sched_yield();
+                if (*owner != getpid())
+                        return 3;
+                chan_unlock(place->path, lock);
+                i++;
+        }
+        return 0;
+}
+
+static void test_a_lock_that_many_take_and_release(void **state) {
+        const struct place *place = *state;
+        volatile int *owner = mmap(NULL, sizeof(*owner), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        pid_t pids[N_TAKERS];
+        int status;
+
+        assert_ptr_not_equal(owner, MAP_FAILED);
+        fflush(NULL);
+        for (unsigned i = 0; i < N_TAKERS; i++) {
+                pids[i] = fork();
+                if (pids[i] == 0)
+                        _exit(take_again_and_again(place, owner));
+        }
+        for (unsigned i = 0; i < N_TAKERS; i++) {
+                assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+                assert_int_equal(status, 0);
+        }
+        munmap((void *) owner, sizeof(*owner));
+}
+
+static void test_a_lock_where_none_can_be(void **state) {
+        const struct place *place = *state;
+        char path[200];
+        int lock = -1;
+
+        snprintf(path, sizeof(path), "%s/no/socket", place->dir);
+        assert_int_equal(chan_lock(path, &lock), -ENOENT);
+        memset(path, 'x', sizeof(path));
+        path[sizeof(path) - 1] = '\0';
+        assert_int_equal(chan_lock(path, &lock), -ENAMETOOLONG);
+        assert_int_equal(lock, -1);
+}
+
 static void test_nothing_there(void **state) {
         const struct place *place = *state;
         char path[96];
@@ -213,6 +302,10 @@ int main(void) {
                 PLACE_TEST(test_a_socket_of_another_type_is_left_alone),
                 PLACE_TEST(test_paths_too_long_or_empty),
                 PLACE_TEST(test_nothing_there),
+                PLACE_TEST(test_a_lock_is_for_one),
+                PLACE_TEST(test_a_lock_ends_with_who_has_it),
+                PLACE_TEST(test_a_lock_that_many_take_and_release),
+                PLACE_TEST(test_a_lock_where_none_can_be),
         };
 
         return cmocka_run_group_tests_name("chan: paths", tests, NULL, NULL);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The memory of a client whose daemon is gone: every touch that would need a page is SIGBUS, whether it came before or after the end, and nothing hangs.
- * The daemon is this test: it fills the memory, reads faults or leaves them, and closes the connection. A test that hangs is ended by the harness.
+ * The memory of a client whose daemon is gone: every touch that would need a page is SIGBUS, whether it came before or after the end, and nothing
+ * hangs. The daemon is this test: it fills the memory, reads faults or leaves them, and closes the connection. A test that hangs is ended by the
+ * harness.
  */
 
 #include <errno.h>
@@ -100,7 +101,11 @@ static void stage_map(struct stage *stage) {
         assert_ptr_not_equal(stage->mapping.address, MAP_FAILED);
         assert_int_equal(uffd_register(fileh->uffd, stage->mapping.address, stage->mapping.length, true), 0);
         entry = (struct registry_entry) {
-                .process = process_id(), .address = (uintptr_t) stage->mapping.address, .length = stage->mapping.length, .block_size = PAGE, .ledger = -1,
+                .process = process_id(),
+                .address = (uintptr_t) stage->mapping.address,
+                .length = stage->mapping.length,
+                .block_size = PAGE,
+                .ledger = -1,
         };
         assert_int_equal(registry_add(&entry, &stage->mapping.slot), 0);
         assert_int_equal(fileh_link_mapping(fileh, &stage->mapping), 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The table of all mappings: which address belongs to whom (V1 of CASES.md), claims, what a forked child sees, and searches from threads and from a signal
- * handler while it changes.
+ * The table of all mappings: which address belongs to whom (V1 of CASES.md), claims, what a forked child sees, and searches from threads and from a
+ * signal handler while it changes.
  */
 
 #include <errno.h>

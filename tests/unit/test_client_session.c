@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Requests and replies against a daemon played by this test: replies find their callers whatever their order, and an end or a wrong reply fails all. */
+/* Requests and replies against a daemon played by this test: replies find their callers whatever their order, and an end or a wrong reply fails
+ * all. */
 
 #include <errno.h>
 #include <fcntl.h>

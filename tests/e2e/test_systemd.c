@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What the daemon and systemd say to each other: readiness, the end, and a socket that was there first. Here the test plays systemd. */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "chan.h"
+#include "rig.h"
+#include "watchdog.h"
+
+#define LISTEN_FD 3 /* where systemd puts the first socket */
+
+static int notify_socket(struct rig *rig) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify", rig->dir);
+        assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof(address)), 0);
+        setenv("NOTIFY_SOCKET", address.sun_path, 1);
+        return fd;
+}
+
+/* The next notification has this line. */
+static void assert_notified(int fd, const char *expected) {
+        char text[512];
+        ssize_t n = recv(fd, text, sizeof(text) - 1, 0); /* the watchdog sets the end */
+
+        assert_true(n > 0);
+        text[n] = '\0';
+        for (char *rest = text, *line; (line = strsep(&rest, "\n"));)
+                if (strcmp(line, expected) == 0)
+                        return;
+        fail_msg("\"%s\" is not in \"%s\"", expected, text);
+}
+
+static void test_it_says_when_it_serves_and_when_it_ends(void **state) {
+        struct rig *rig = rig_here(state);
+        int notify = notify_socket(rig);
+
+        rig_daemon(rig, NULL);
+        unsetenv("NOTIFY_SOCKET");
+        assert_notified(notify, "READY=1");
+        assert_int_equal(daemonproc_stop(&rig->daemon), 0);
+        assert_notified(notify, "STOPPING=1");
+        close(notify);
+}
+
+/* As systemd starts a service that has a socket. */
+static pid_t start_with_socket(int listener) {
+        pid_t pid = fork();
+        char text[16];
+
+        if (pid != 0)
+                return pid;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        snprintf(text, sizeof(text), "%d", (int) getpid());
+        setenv("LISTEN_PID", text, 1);
+        setenv("LISTEN_FDS", "1", 1);
+        if (listener == LISTEN_FD)
+                fcntl(listener, F_SETFD, 0);
+        else
+                dup2(listener, LISTEN_FD);
+        execl(getenv("BIGFILED_PROGRAM"), "bigfiled", "--pool", "1M", (char *) NULL);
+        _exit(127);
+}
+
+static void test_it_serves_the_socket_that_systemd_made(void **state) {
+        struct rig *rig = rig_here(state);
+        int notify = notify_socket(rig), listener, status;
+        char path[sizeof(rig->dir) + 8], address[sizeof(path) + 8];
+        struct bf_client *client;
+        pid_t pid;
+
+        snprintf(path, sizeof(path), "%s/socket", rig->dir);
+        snprintf(address, sizeof(address), "unix:%s", path);
+        assert_int_equal(chan_listen(path, 0600, &listener), 0);
+        for (unsigned times = 0; times < 2; times++) { /* a service may be restarted: the socket stays */
+                pid = start_with_socket(listener);
+                watchdog_add(pid);
+                assert_int_equal(bf_connect(&client, address), 0); /* waits until it is served, as clients of such a socket do */
+                assert_notified(notify, "READY=1");
+                assert_int_equal(rig_pool_stat(client).pool_bytes, 1 << 20);
+                assert_int_equal(kill(pid, SIGTERM), 0);
+                watchdog_drop(pid);
+                assert_int_equal(waitpid(pid, &status, 0), pid);
+                assert_int_equal(status, 0);
+                assert_notified(notify, "STOPPING=1");
+                assert_int_equal(access(path, F_OK), 0); /* it is systemd's */
+                bf_disconnect(client);
+        }
+        unsetenv("NOTIFY_SOCKET");
+        close(listener);
+        close(notify);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                RIG_TEST(test_it_says_when_it_serves_and_when_it_ends),
+                RIG_TEST(test_it_serves_the_socket_that_systemd_made),
+        };
+
+        watchdog_start();
+        return cmocka_run_group_tests_name("systemd", tests, NULL, NULL);
+}
