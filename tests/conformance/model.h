@@ -3,12 +3,12 @@
 #define BF_TEST_MODEL_H
 
 /*
- * What files and views of them (filehs) must look like, in plain memory, for test_model.c. Of each page a few words, the slots, are followed; all others never
- * change. It knows nothing of daemon and library.
+ * What files and views of them (filehs) must look like, in plain memory, for test_model.c. Of each page a few words, the slots, are followed;
+ * all others never change. It knows nothing of daemon and library.
  *
  * What a dirty page holds is known exactly. A clean page may leave RAM and be loaded again at any time, so that it may show the file as it was at any
- * moment since the view last learnt of it; but never older again once something newer was seen. After MARKSTORED without STORE a clean page may besides
- * still show what was written: that is its phantom, gone with the first load.
+ * moment since the view last learnt of it; but never older again once something newer was seen. After MARKSTORED without STORE a clean page may
+ * besides still show what was written: that is its phantom, gone with the first load.
  */
 
 #include <stdbool.h>

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 
 #include "rig.h"
 #include "tempfile.h"
@@ -140,6 +141,32 @@ static void test_dontneed(void **state) {
         assert_int_equal(rig_stat(fileh).stores, 1);
 }
 
+/* DONTNEED over a page being loaded, and over one whose load failed: neither is clean, and nothing changes */
+static void test_dontneed_is_no_invalidate(void **state) {
+        struct rig *rig = rig_here(state);
+        struct heldfs *heldfs;
+        struct worker *reader;
+        struct bf_fileh *fileh;
+        uint64_t *map;
+
+        rig_daemon(rig, "--pool", "64M", NULL);
+        heldfs = rig_heldfs(rig, 100);
+        fileh = rig_open(rig_client(rig), heldfs_path(heldfs), O_RDWR, 0);
+        map = rig_map(fileh, 0, 100);
+        heldfs_fail(heldfs, HELDFS_READ, 11, 0, 1, EIO);
+        assert_int_equal(probe_read((void *) (uintptr_t) rig_word(map, 11, 0), NULL, NULL), SIGBUS);
+        heldfs_hold(heldfs, HELDFS_READ, 10, 1);
+        reader = rig_worker(rig, worker_read, (void *) (uintptr_t) rig_word(map, 10, 0), NULL, 0, 0);
+        heldfs_wait(heldfs, HELDFS_READ, 10, 1);
+        assert_int_equal(bf_advise(fileh, 0, 100 * RIG_PAGE, BF_ADVICE_DONTNEED), 0);
+        assert_states(fileh, 10, "G");
+        heldfs_release(heldfs, HELDFS_READ, 10);
+        worker_join(reader);
+        assert_int_equal(reader->value, 10);
+        assert_blocks(heldfs, HELDFS_READ, 10);
+        assert_int_equal(probe_read((void *) (uintptr_t) rig_word(map, 11, 0), NULL, NULL), SIGBUS);
+}
+
 /* whatever is advised for access: the same content, page by page and in any order, in a pool far smaller than the file */
 static void test_advice_changes_no_content(void **state) {
         static const enum bf_advice advices[] = { BF_ADVICE_NORMAL, BF_ADVICE_SEQUENTIAL, BF_ADVICE_RANDOM };
@@ -176,6 +203,7 @@ int main(void) {
                 RIG_TEST(test_willneed),
                 RIG_TEST(test_willneed_more_than_the_pool),
                 RIG_TEST(test_dontneed),
+                RIG_TEST(test_dontneed_is_no_invalidate),
                 RIG_TEST(test_advice_changes_no_content),
                 RIG_TEST(test_bad_advice),
         };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The daemon is gone: calls fail, touches that would need it are SIGBUS, nothing hangs, and no page ever reads as zeros. (Rule 30, a restart, is not built.) */
+/* The daemon is gone: calls fail, touches that would need it are SIGBUS, nothing hangs, and no page ever reads as zeros. (Rule 30, a restart, is
+ * not built.) */
 
 #include <errno.h>
 #include <signal.h>

@@ -48,7 +48,8 @@ static void assert_sigbus(const volatile uint64_t *at, bool write, int error) {
         assert_int_equal(told, error);
 }
 
-/* rule 20, E5: the toucher gets SIGBUS, only there, again and again, in every mapping, without a new load; bf_load() tells the errno; invalidate forgets */
+/* rule 20, E5: the toucher gets SIGBUS, only there, again and again, in every mapping, without a new load; bf_load() tells the errno; invalidate
+ * forgets */
 static void check_failed_page(const struct scene *scene, bool write, int error) {
         uint64_t *other = rig_map(scene->fileh, 98, 5);
         unsigned n_reads;
@@ -122,8 +123,9 @@ static void page_let_go(const struct scene *scene) {
 
 /* whatever a page has been through: a load that fails is SIGBUS, not a hang, for reads and writes */
 static void test_failed_reload(void **state) {
-        static void (*const histories[])(const struct scene *scene) = { page_loaded_and_reclaimed, page_stored_and_reclaimed, page_dirtied_and_discarded,
-                                                                        page_loaded_and_invalidated, page_let_go };
+        static void (*const histories[])(const struct scene *scene) = {
+                page_loaded_and_reclaimed, page_stored_and_reclaimed, page_dirtied_and_discarded, page_loaded_and_invalidated, page_let_go,
+        };
         struct scene scene = start(rig_here(state));
 
         for (size_t i = 0; i < 2 * sizeof(histories) / sizeof(histories[0]); i++) {

@@ -165,7 +165,8 @@ static int wait_for_a_word(int line, void *arg) {
         return 0;
 }
 
-/* forked while another thread sleeps in a fault: that thread is served; the child, which lives on, keeps nothing alive after the parent's handles are closed */
+/* forked while another thread sleeps in a fault: that thread is served; the child, which lives on, keeps nothing alive after the parent's
+ * handles are closed */
 static void test_fork_during_a_load(void **state) {
         struct rig *rig = rig_here(state);
         struct heldfs *heldfs;

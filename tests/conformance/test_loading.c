@@ -125,7 +125,8 @@ static void test_loads_run_side_by_side(void **state) {
                 assert_states(scene.fileh, 10 + 20 * i, i % 2 ? "D" : "L");
 }
 
-/* rule 19: while a load is stuck, everything else of that handle, of others and of other clients goes on; also with more stuck than a queue could hold */
+/* rule 19: while a load is stuck, everything else of that handle, of others and of other clients goes on; also with more stuck than a queue
+ * could hold */
 static void test_a_stuck_load_stops_nobody_else(void **state) {
         struct scene scene = start(rig_here(state));
         struct bf_fileh *same = rig_open(scene.client, rig_identity(scene.rig, "other", 20), O_RDWR, 0);
@@ -211,8 +212,9 @@ static void test_invalidate_during_bf_load(void **state) {
 }
 
 /*
- * E12: the first load is held with the old content; invalidated; a third thread touches the page and loads it anew; then the stale load ends: its data must
- * go nowhere. Which of them reads or writes, and whether the new load is under way or done when the stale one ends, is in the bits of the variant.
+ * E12: the first load is held with the old content; invalidated; a third thread touches the page and loads it anew; then the stale load ends:
+ * its data must go nowhere. Which of them reads or writes, and whether the new load is under way or done when the stale one ends, is in the bits
+ * of the variant.
  */
 static void check_stale_load(const struct scene *scene, unsigned variant, uint64_t old) {
         bool first_writes = variant & 1, third_writes = variant & 2, second_held = variant & 4;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A client that meddles with its own mappings and descriptors by plain system calls: the result is defined (never silent zeros where the file has something
- * else), and another client notices nothing.
+ * A client that meddles with its own mappings and descriptors by plain system calls: the result is defined (never silent zeros where the file
+ * has something else), and another client notices nothing.
  */
 
 #include <dirent.h>
@@ -145,7 +145,8 @@ static size_t find_fds(const char *target, int *ret_fds, size_t max) {
         return n;
 }
 
-/* what the client does to its memory through the memory's descriptor: the file is what is seen in the end; the memory cannot be shrunk under the daemon */
+/* what the client does to its memory through the memory's descriptor: the file is what is seen in the end; the memory cannot be shrunk under the
+ * daemon */
 static void test_memory_descriptor(void **state) {
         struct scene scene = start(rig_here(state));
         int fds[8];

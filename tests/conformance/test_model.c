@@ -2,9 +2,9 @@
 
 /*
  * Random operations against a model in memory: a million steps by default, most of them plain reads and writes, in a pool far smaller than the files.
- * Two clients; file X: an isolated handle that writes and an isolated one that reads; file Y: one shared fileh with two handles that write. Each handle has several
- * mappings that overlap. A second thread takes pages away meanwhile.
- * BF_MODEL_STEPS and BF_MODEL_SEED in the environment set the number of steps and the seed, which is printed.
+ * Two clients; file X: an isolated handle that writes and an isolated one that reads; file Y: one shared fileh with two handles that write. Each
+ * handle has several mappings that overlap. A second thread takes pages away meanwhile. BF_MODEL_STEPS and BF_MODEL_SEED in the environment set
+ * the number of steps and the seed, which is printed.
  */
 
 #include <errno.h>
@@ -92,7 +92,7 @@ static void close_actor(struct actor *actor) {
         assert_int_equal(bf_close(actor->fileh), 0);
 }
 
-/* --- memory --------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------------------------------------------------------------------------- */
 
 /* Mostly near where the actor was last. */
 static size_t choose_page(struct actor *actor) {
@@ -152,7 +152,7 @@ static void step_write(struct actor *actor) {
                 check(model_see_page(actor->view, page, &after), actor, page, "a dirty page is not what was written");
 }
 
-/* --- calls ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- calls -------------------------------------------------------------------------------------------------------------------------------------- */
 
 static void invalidate(struct actor *actor, size_t first, size_t n) {
         assert_int_equal(bf_invalidate(actor->fileh, first * RIG_PAGE, n * RIG_PAGE), 0);
@@ -174,7 +174,8 @@ static void check_file(const struct actor *actor, size_t page) {
 }
 
 static void step_writeout(struct actor *actor) {
-        static const unsigned flags[] = { BF_WRITEOUT_STORE, BF_WRITEOUT_MARKSTORED, RIG_STORE_MARK, RIG_STORE_MARK, RIG_STORE_MARK | BF_WRITEOUT_SYNC };
+        static const unsigned flags[] = { BF_WRITEOUT_STORE, BF_WRITEOUT_MARKSTORED, RIG_STORE_MARK, RIG_STORE_MARK,
+                                          RIG_STORE_MARK | BF_WRITEOUT_SYNC };
         unsigned chosen = flags[random_below(sizeof(flags) / sizeof(flags[0]))];
         struct actor *reader = &world.actors[READER];
 
@@ -254,7 +255,7 @@ static void step_look(struct actor *actor) {
         check(pool.dirty_bytes == (world.views[0].n_dirty + world.views[2].n_dirty) * RIG_PAGE, actor, page, "dirty pages are miscounted");
 }
 
-/* --- the run -------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the run ------------------------------------------------------------------------------------------------------------------------------------ */
 
 struct kind {
         void (*step)(struct actor *actor);
@@ -311,7 +312,8 @@ static void make_world(struct rig *rig) {
                 model_file_init(&world.files[i], sizes[i]);
         for (size_t i = 0; i < 3; i++)
                 model_view_init(&world.views[i], &world.files[i / 2]);
-        actors[WRITER] = (struct actor) { .client = rig_client(rig), .view = &world.views[0], .path = rig_identity(rig, "x", sizes[0]), .oflag = O_RDWR };
+        actors[WRITER] = (struct actor) { .client = rig_client(rig), .view = &world.views[0], .path = rig_identity(rig, "x", sizes[0]),
+                                          .oflag = O_RDWR };
         actors[READER] = (struct actor) { .client = rig_client(rig), .view = &world.views[1], .path = rig->paths[0], .oflag = O_RDONLY };
         actors[SHARED_ONE] = (struct actor) { .client = rig->clients[0], .view = &world.views[2], .path = rig_identity(rig, "y", sizes[1]),
                                               .oflag = O_RDWR, .flags = BF_SHARED };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* No room because every page of the pool is dirty: who comes waits, for a time, and is freed by whoever makes room. CASES E7, R6; the time limit is our own. */
+/* No room because every page of the pool is dirty: who comes waits, for a time, and is freed by whoever makes room. CASES E7, R6; the time limit
+ * is our own. */
 
 #include <errno.h>
 #include <signal.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* BF_SHARED: one fileh for all who join, also over processes. Who may join as another user: test_users.c. Rule 29 (a shared fileh lives while one user is left). */
+/* BF_SHARED: one fileh for all who join, also over processes. Who may join as another user: test_users.c. Rule 29 (a shared fileh lives while
+ * one user is left). */
 
 #include <errno.h>
 #include <signal.h>
@@ -182,7 +183,8 @@ struct other_process {
         const char *path;
 };
 
-/* Answers: says the word at the page it hears; CHILD_GONE ends it. Every page it is asked for above 1000 it writes first: page - 1000, 9000 + page. */
+/* Answers: says the word at the page it hears; CHILD_GONE ends it. Every page it is asked for above 1000 it writes first: page - 1000, 9000 +
+ * page. */
 static int run_other_process(int line, void *arg) {
         const struct other_process *other = arg;
         struct bf_open_opts opts = { .size = sizeof(opts), .flags = BF_SHARED };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Big-file memory given to system calls: rule 27; CASES E14. Each call meets pages in every condition: not loaded, loaded (and so protected), dirty. */
+/* Big-file memory given to system calls: rule 27; CASES E14. Each call meets pages in every condition: not loaded, loaded (and so protected),
+ * dirty. */
 
 #include <errno.h>
 #include <poll.h>

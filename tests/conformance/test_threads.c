@@ -3,6 +3,7 @@
 /* Many threads at once: the classic sequences (2 and 16 threads on one page, 16 on pages of their own) and CASES T2, T3 in numbers. */
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "rig.h"
@@ -164,8 +165,8 @@ static void store_on(struct worker *worker) {
 }
 
 /*
- * 8 threads count in a pool far smaller than the file, while others store, mark and reclaim as fast as they can: no count is lost between a first write, a
- * store, a mark and an eviction. The threads share all pages and no word.
+ * 8 threads count in a pool far smaller than the file, while others store, mark and reclaim as fast as they can: no count is lost between a
+ * first write, a store, a mark and an eviction. The threads share all pages and no word.
  */
 static void test_no_write_is_lost(void **state) {
         static struct crowd crowd;
@@ -216,7 +217,8 @@ static void read_on(struct worker *worker) {
         }
 }
 
-/* Many loads that the kernel does in threads of its own, which come and go and interrupt the daemon: no client is taken for a bad one because of that. */
+/* Many loads that the kernel does in threads of its own, which come and go and interrupt the daemon: no client is taken for a bad one because of
+ * that. */
 static void test_loads_in_kernel_threads(void **state) {
         static struct crowd crowd;
         struct rig *rig = rig_here(state);
@@ -273,6 +275,75 @@ static void test_threads_map_and_unmap(void **state) {
         assert_int_equal(rig_pool_stat(rig->clients[0]).mappings, 1);
 }
 
+/* Touches page after page of a mapping until there is none any more. .b: writes too. */
+static void touch_until_gone(struct worker *worker) {
+        struct crowd *crowd = worker->object;
+
+        pthread_barrier_wait(&crowd->barrier);
+        for (uint64_t i = worker->a; worker->hit.signo == 0; i += 3) {
+                void *at = (void *) (uintptr_t) rig_word(crowd->map, i % 16, worker->a);
+
+                if (worker->b)
+                        probe_write(at, i, &worker->hit);
+                else
+                        probe_read(at, NULL, &worker->hit);
+        }
+}
+
+/* a mapping goes while threads are touching it, at whatever point of a fault each of them is: each gets SIGSEGV, none is left asleep */
+static void test_munmap_under_threads(void **state) {
+        static struct crowd crowd;
+        struct rig *rig = rig_here(state);
+
+        start_crowd(rig, &crowd, "64M", N_PAGES);
+        assert_int_equal(pthread_barrier_init(&crowd.barrier, NULL, 4), 0);
+        for (uint64_t round = 0; round < 300; round++) {
+                struct worker *workers[3];
+
+                assert_int_equal(bf_invalidate(crowd.fileh, 0, UINT64_MAX), 0);
+                crowd.map = rig_map(crowd.fileh, round % 100, 16);
+                for (uint64_t i = 0; i < 3; i++)
+                        workers[i] = worker_new(touch_until_gone, NULL, &crowd, i, (round + i) % 2);
+                pthread_barrier_wait(&crowd.barrier);
+                assert_int_equal(bf_munmap(crowd.map), 0);
+                for (size_t i = 0; i < 3; i++) {
+                        worker_join(workers[i]);
+                        assert_int_equal(workers[i]->hit.signo, SIGSEGV);
+                        worker_free(workers[i]);
+                }
+        }
+        pthread_barrier_destroy(&crowd.barrier);
+}
+
+/* A thread is cancelled inside a call: the call comes to its end, and the library is as before. */
+static void load_and_be_cancelled(struct worker *worker) {
+        worker_load(worker);
+        worker->value = 1;
+        pthread_testcancel();
+        worker->value = 2;
+}
+
+static void test_cancelled_thread(void **state) {
+        struct rig *rig = rig_here(state);
+        struct worker *worker;
+        struct heldfs *heldfs;
+        struct bf_fileh *fileh;
+
+        rig_daemon(rig, "--pool", "64M", NULL);
+        heldfs = rig_heldfs(rig, N_PAGES);
+        fileh = rig_open(rig_client(rig), heldfs_path(heldfs), O_RDWR, 0);
+        heldfs_hold(heldfs, HELDFS_READ, 5, 1);
+        worker = rig_worker(rig, load_and_be_cancelled, NULL, fileh, 5 * RIG_PAGE, RIG_PAGE);
+        heldfs_wait(heldfs, HELDFS_READ, 5, 1);
+        assert_int_equal(pthread_cancel(worker->thread), 0);
+        assert_int_equal(bf_load(fileh, 6 * RIG_PAGE, RIG_PAGE), 0);
+        heldfs_release(heldfs, HELDFS_READ, 5);
+        worker_join(worker);
+        assert_int_equal(worker->result, 0);
+        assert_int_equal(worker->value, 1);
+        assert_states(fileh, 4, "ELLE");
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_threads_touch_one_page),
@@ -282,6 +353,8 @@ int main(void) {
                 RIG_TEST(test_no_write_is_lost),
                 RIG_TEST(test_loads_in_kernel_threads),
                 RIG_TEST(test_threads_map_and_unmap),
+                RIG_TEST(test_munmap_under_threads),
+                RIG_TEST(test_cancelled_thread),
         };
 
         watchdog_start();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Another, unprivileged user, on a host where an ordinary user gets no userfaultfd of his own (vm.unprivileged_userfaultfd=0): what he can do with what the
- * daemon lends him, and that he can do nothing to what others have. The other user is a forked process that changes its uid.
+ * Another, unprivileged user, on a host where an ordinary user gets no userfaultfd of his own (vm.unprivileged_userfaultfd=0): what he can do
+ * with what the daemon lends him, and that he can do nothing to what others have. The other user is a forked process that changes its uid.
  */
 
 #include <dirent.h>
@@ -312,6 +312,49 @@ static void test_without_a_loan(void **state) {
         assert_int_equal(child_wait(rig_child(scene.rig, connect_without_loan, &scene)), 0);
 }
 
+#define CANNOT_RUN_DAEMON 77
+
+/* A private daemon, without any privilege: all but system calls on memory that is not there, which say EFAULT. */
+static int use_private_daemon(int line, void *arg) {
+        const struct scene *scene = arg;
+        struct bf_client *client = NULL;
+        struct bf_fileh *fileh;
+        uint64_t *map;
+        int fds[2];
+
+        (void) line;
+        become_other();
+        if (access(getenv("BIGFILED_PROGRAM"), X_OK) < 0)
+                return CANNOT_RUN_DAEMON;
+        CHILD_CHECK(bf_connect(&client, "spawn:pool=1M") == 0);
+        map = map_all(client, scene->own, O_RDWR, 0, &fileh);
+        CHILD_CHECK(pipe2(fds, O_CLOEXEC) == 0);
+        CHILD_CHECK(write(fds[1], map + 20 * 512, 8) < 0 && errno == EFAULT);
+        for (uint64_t page = 0; page < N_PAGES; page++)
+                CHILD_CHECK(*rig_word(map, page, 0) == page);
+        CHILD_CHECK(write(fds[1], map + 20 * 512, 8) == 8);
+        CHILD_CHECK(read(fds[0], map + 21 * 512, 8) < 0 && errno == EFAULT); /* clean, and so protected */
+        *rig_word(map, 21, 1) = 1;
+        CHILD_CHECK(write(fds[1], map + 20 * 512, 8) == 8);
+        CHILD_CHECK(read(fds[0], map + 21 * 512, 8) == 8);
+        CHILD_CHECK(*rig_word(map, 21, 0) == 20);
+        CHILD_CHECK(bf_writeout(fileh, RIG_STORE_MARK) == 0);
+        bf_disconnect(client);
+        return 0;
+}
+
+static void test_private_daemon(void **state) {
+        struct scene scene = start(rig_here(state));
+        int r = child_wait(rig_child(scene.rig, use_private_daemon, &scene));
+
+        if (r == CANNOT_RUN_DAEMON) {
+                print_message("skipped: another user may not run the program bigfiled where it is\n");
+                skip();
+        }
+        assert_int_equal(r, 0);
+        assert_int_equal(rig_file_word(scene.own, 21), 20);
+}
+
 /* The socket's mode decides who gets in. */
 static int knock(int line, void *arg) {
         const struct scene *scene = arg;
@@ -340,6 +383,7 @@ int main(void) {
                 RIG_TEST(test_shared_for_reading),
                 RIG_TEST(test_shared_for_writing_is_per_user),
                 RIG_TEST(test_without_a_loan),
+                RIG_TEST(test_private_daemon),
                 RIG_TEST(test_socket_mode),
         };
 

@@ -144,8 +144,8 @@ static void test_second_writeout(void **state) {
 }
 
 /*
- * discard or invalidate while stores are under way: the dirty pages are dropped, and none comes back as it was before the store: a new touch waits until
- * the file has what was on its way. What had not yet been written may be stored or not.
+ * discard or invalidate while stores are under way: the dirty pages are dropped, and none comes back as it was before the store: a new touch
+ * waits until the file has what was on its way. What had not yet been written may be stored or not.
  */
 static void check_drop(struct scene *scene, void (*drop)(struct worker *worker)) {
         struct worker *dropper, *reader;
@@ -235,6 +235,7 @@ static void test_store_fails_while_written(void **state) {
 
 struct scribbler {
         uint64_t *page;
+        atomic_uint n_passes;
         atomic_bool stop;
 };
 
@@ -246,6 +247,7 @@ static void scribble(struct worker *worker) {
                 for (size_t i = 0; i < 512; i++)
                         *rig_word(scribbler->page, 0, i) = value;
                 worker->value = value;
+                atomic_fetch_add(&scribbler->n_passes, 1);
         }
 }
 
@@ -272,7 +274,7 @@ static void test_nothing_is_torn_or_lost(void **state) {
         for (size_t i = 0; i < 512; i++)
                 *rig_word(scribbler.page, 0, i) = 0;
         worker = rig_worker(rig, scribble, NULL, &scribbler, 0, 0);
-        for (int i = 0; i < 500; i++) {
+        for (int i = 0; i < 500 || atomic_load(&scribbler.n_passes) < 50; i++) {
                 assert_int_equal(bf_writeout(fileh, i % 3 ? RIG_STORE_MARK : BF_WRITEOUT_STORE), 0);
                 assert_int_equal(tempfile_read(path, 5 * RIG_PAGE, words, sizeof(words)), 0);
                 assert_one_moment(words);

@@ -158,6 +158,7 @@ bad() {
 }
 
 @test "reclaim is for root and the daemon's own user" {
+        need_root
         start_daemon --socket-mode 666
         run --separate-stderr $nobody "$BFCTL_PROGRAM" reclaim
         [ "$status" -eq 1 ]
@@ -186,6 +187,7 @@ bad() {
 }
 
 @test "nobody there: exit status 3, and it starts none" {
+        need_root
         for option in "" --json; do
                 run --separate-stderr "$BFCTL_PROGRAM" $option status
                 [ "$status" -eq 3 ]

@@ -7,6 +7,7 @@
 bats_require_minimum_version 1.5.0
 
 setup() {
+        [ -w /dev/userfaultfd ] || skip "this user may not have a userfaultfd"
         dir=$(mktemp -d /tmp/bf-e2e-XXXXXX)
         chmod 755 "$dir"
         socket=$dir/socket
@@ -50,6 +51,11 @@ end_daemon() {
 # In front of a command: as a user without any rights.
 # shellcheck disable=SC2034 # the tests use it
 nobody='setpriv --reuid=65534 --regid=65534 --clear-groups --'
+
+# Tests with several users.
+need_root() {
+        [ "$(id -u)" -eq 0 ] || skip "only root can become another user"
+}
 
 # The output of `run` has this in it, as it stands here.
 says() {

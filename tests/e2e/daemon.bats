@@ -182,6 +182,7 @@ cannot() {
 }
 
 @test "a folder that is not there, or not writable" {
+        need_root
         cannot 71 "$BIGFILED_PROGRAM" --socket "$dir/no/socket"
         says "cannot listen at $dir/no/socket: No such file or directory"
         cannot 71 $nobody "$BIGFILED_PROGRAM" --socket "$dir/socket"
@@ -198,6 +199,7 @@ cannot() {
 }
 
 @test "--socket-mode and --socket-group" {
+        need_root
         start_daemon
         [ "$(stat -c %a "$socket")" = 660 ]
         end_daemon
@@ -210,6 +212,7 @@ cannot() {
 }
 
 @test "a group it may not give the socket to: said, and no socket left" {
+        need_root
         chmod 777 "$dir"
         cannot 71 $nobody "$BIGFILED_PROGRAM" --socket "$socket" --socket-group 0
         says "cannot give $socket to group 0: Operation not permitted"
@@ -231,6 +234,7 @@ cannot() {
 }
 
 @test "it runs without privileges, and says what that means" {
+        need_root
         chmod 777 "$dir"
         AS=$nobody start_daemon
         run cat "$dir/log"

@@ -44,6 +44,7 @@ refuses() {
 }
 
 @test "no permission on the socket: which group helps" {
+        need_root
         start_daemon --socket-mode 600
         AS=$nobody refuses EACCES
         says "cannot connect to $socket: Permission denied"
@@ -88,6 +89,7 @@ refuses() {
 }
 
 @test "no userfaultfd: neither lent nor allowed" {
+        need_root
         [ "$(cat /proc/sys/vm/unprivileged_userfaultfd)" = 0 ] || skip "vm.unprivileged_userfaultfd is 1 here"
         setup_with_file --no-lend
         AS=$nobody refuses EPERM
@@ -101,6 +103,7 @@ refuses() {
 }
 
 @test "files that cannot be opened" {
+        need_root
         setup_with_file
         chmod 600 "$file"
         AS=$nobody refuses EACCES "open $file ro"
@@ -210,6 +213,7 @@ refuses() {
 }
 
 @test "reclaiming is for root and the daemon's own user" {
+        need_root
         setup_with_file
         AS=$nobody refuses EPERM "reclaim 0"
         says "only root"

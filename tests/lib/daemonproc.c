@@ -72,7 +72,8 @@ static ssize_t read_byte(int fd, char *ret) {
         return n;
 }
 
-/* True: the other end of the pipe wrote the sign, and did not just go away. After it, it has closed the pipe: who counts its descriptors now does not count that. */
+/* True: the other end of the pipe wrote the sign, and did not just go away. After it, it has closed the pipe: who counts its descriptors now
+ * does not count that. */
 static bool wait_for_sign(int ready) {
         char byte = 0, more;
 

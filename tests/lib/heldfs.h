@@ -4,8 +4,8 @@
 
 /*
  * One file served by a process of its own through FUSE, without any cache in between: each read, write and fsync of the daemon comes here, is counted
- * and logged, and can be held until the test lets it go, be made to fail, or be cut short. So a test sees which loads and stores ran, and chooses when each
- * of them ends.
+ * and logged, and can be held until the test lets it go, be made to fail, or be cut short. So a test sees which loads and stores ran, and
+ * chooses when each of them ends.
  *
  * A read takes its bytes when it arrives, a write puts its bytes when it is let go: what is held is what was there before.
  * Rules are looked at in the order in which they were made. Blocks are of the size given at the start; HELDFS_ANY stands for each.
@@ -31,8 +31,8 @@ struct heldfs;
 struct heldfs_opts {
         uint64_t size;       /* of the file, at first; its content is identity (tempfile.h) */
         uint64_t block_size;
-        /* Each request is carried out by the thread that asks for it (no FUSE_ASYNC_DIO). Writes can be cut short only so, as otherwise the kernel makes errors
-         * of them; reads only without it, as the kernel (6.18) goes on at the wrong place when io_uring has asked. */
+        /* Each request is carried out by the thread that asks for it (no FUSE_ASYNC_DIO). Writes can be cut short only so, as otherwise the
+         * kernel makes errors of them; reads only without it, as the kernel (6.18) goes on at the wrong place when io_uring has asked. */
         bool is_synchronous;
         /* May fill what a read returns, in the serving process and one thread of it, after the read was let go. NULL: none. */
         int (*on_read)(void *arg, uint64_t offset, void *bytes, size_t n);
@@ -40,7 +40,8 @@ struct heldfs_opts {
 };
 
 /*
- * Starts it; to be called before the calling process has threads. 0; -ENODEV no /dev/fuse here; -EPERM this process may not mount; another negative errno.
+ * Starts it; to be called before the calling process has threads. 0; -ENODEV no /dev/fuse here; -EPERM this process may not mount; another
+ * negative errno.
  */
 int heldfs_start(struct heldfs **ret, const struct heldfs_opts *opts);
 
@@ -81,7 +82,8 @@ void heldfs_clear(struct heldfs *heldfs);
 unsigned heldfs_count(struct heldfs *heldfs, enum heldfs_op op);
 unsigned heldfs_count_failed(struct heldfs *heldfs, enum heldfs_op op);
 
-/* The blocks whose beginnings were read or written with success, in the order of arrival: at most max of them to ret_blocks. Returns how many there were. */
+/* The blocks whose beginnings were read or written with success, in the order of arrival: at most max of them to ret_blocks. Returns how many
+ * there were. */
 size_t heldfs_blocks(struct heldfs *heldfs, enum heldfs_op op, uint64_t *ret_blocks, size_t max);
 
 /* Forgets what was counted and logged. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The serving process of heldfs. It mounts in a mount namespace of its own, so that nothing is left on the host whenever it ends; the test reaches the
- * file through /proc/PID/root. Many threads: a held request keeps one busy.
+ * The serving process of heldfs. It mounts in a mount namespace of its own, so that nothing is left on the host whenever it ends; the test
+ * reaches the file through /proc/PID/root. Many threads: a held request keeps one busy.
  */
 
 #define FUSE_USE_VERSION 312

@@ -3,8 +3,9 @@
 #define BF_TEST_PROBE_H
 
 /*
- * Looking at memory: accesses that may raise SIGBUS or SIGSEGV, and, without any access, what the page tables of this process say, and so which accesses
- * would fault. Any thread may use it. In a cmocka test probe_install() comes first, in each test anew, as cmocka has handlers of its own.
+ * Looking at memory: accesses that may raise SIGBUS or SIGSEGV, and, without any access, what the page tables of this process say, and so which
+ * accesses would fault. Any thread may use it. In a cmocka test probe_install() comes first, in each test anew, as cmocka has handlers of its
+ * own.
  */
 
 #include <stdbool.h>

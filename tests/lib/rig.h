@@ -3,9 +3,9 @@
 #define BF_TEST_RIG_H
 
 /*
- * What most tests of the conformance suite start with, for cmocka: a directory, a daemon, clients, files, handles, mappings; each test has its own, and all
- * of it is taken down after the test, whether it passed or not. Functions here assert that what they do works.
- * The order in a test that needs them all: rig_daemon(), rig_heldfs(), rig_child(), and only then a client, for a client has a thread.
+ * What most tests of the conformance suite start with, for cmocka: a directory, a daemon, clients, files, handles, mappings; each test has its
+ * own, and all of it is taken down after the test, whether it passed or not. Functions here assert that what they do works. The order in a test
+ * that needs them all: rig_daemon(), rig_heldfs(), rig_child(), and only then a client, for a client has a thread.
  */
 
 #include <fcntl.h>
@@ -60,7 +60,8 @@ struct rig *rig_here(void **state);
 /* A daemon with these options: up to NULL. Once in a test. */
 void rig_daemon(struct rig *rig, ...) __attribute__((sentinel));
 
-/* A client of that daemon, one more each time. To disconnect one before the end of the test: rig_disconnect(). */
+/* A client of that daemon, one more each time. Without a privilege to serve faults the test is skipped. To disconnect one before the end of the
+ * test: rig_disconnect(). */
 struct bf_client *rig_client(struct rig *rig);
 void rig_disconnect(struct rig *rig, struct bf_client *client);
 
@@ -115,7 +116,8 @@ void rig_assert_states(struct bf_fileh *fileh, uint64_t page, const char *expect
 #define assert_access(map, expected) rig_assert_access(map, expected, __FILE__, __LINE__)
 void rig_assert_access(const volatile void *map, const char *expected, const char *file, int line);
 
-/* That these blocks, and no others, were read or written, each as often as it is listed; in whatever order, as requests run side by side. Forgets the log. */
+/* That these blocks, and no others, were read or written, each as often as it is listed; in whatever order, as requests run side by side.
+ * Forgets the log. */
 #define assert_blocks(heldfs, op, ...) rig_assert_blocks(heldfs, op, (const uint64_t[]) { __VA_ARGS__ __VA_OPT__(,) HELDFS_ANY }, __FILE__, __LINE__)
 void rig_assert_blocks(struct heldfs *heldfs, enum heldfs_op op, const uint64_t *expected, const char *file, int line);
 

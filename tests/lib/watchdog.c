@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The parent process: a loop over one pipe of orders from the test program, the end of that program, and the clock. It knows the processes it was told of
- * (by pidfd, so that a number used again harms nobody) and what is to be undone at the end. It does not know what is tested.
+ * The parent process: a loop over one pipe of orders from the test program, the end of that program, and the clock. It knows the processes it
+ * was told of (by pidfd, so that a number used again harms nobody) and what is to be undone at the end. It does not know what is tested.
  */
 
 #include <assert.h>
@@ -241,6 +241,7 @@ void watchdog_start(void) {
         close(fds[1]);
         test_pid = pid;
         signal(SIGINT, SIG_IGN);
+        signal(SIGPIPE, SIG_IGN); /* nobody reads what it shows: there is still what it has to do at the end */
         signal(SIGTERM, on_end_signal);
         signal(SIGHUP, on_end_signal);
         watchdog.orders = fds[0];

@@ -42,14 +42,14 @@ static int client_make_uffd(const struct lab_client *client) {
 static int client_map(const struct lab_client *client, int uffd, uint64_t *ret_address) {
         bool readonly = client->flags & LAB_READONLY;
         struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR | (readonly ? 0 : UFFDIO_REGISTER_MODE_WP) };
-        void *p = mmap(NULL, LAB_LENGTH, readonly ? PROT_READ : PROT_READ | PROT_WRITE, (readonly ? MAP_PRIVATE : MAP_SHARED) | MAP_NORESERVE,
+        void *p = mmap(NULL, client->length, readonly ? PROT_READ : PROT_READ | PROT_WRITE, (readonly ? MAP_PRIVATE : MAP_SHARED) | MAP_NORESERVE,
                        client->memfd, 0);
 
         if (p == MAP_FAILED)
                 return -errno;
-        if (!(client->flags & LAB_FORKABLE) && madvise(p, LAB_LENGTH, MADV_DONTFORK) < 0)
+        if (!(client->flags & LAB_FORKABLE) && madvise(p, client->length, MADV_DONTFORK) < 0)
                 return -errno;
-        reg.range = (struct uffdio_range) { .start = (uintptr_t) p, .len = LAB_LENGTH };
+        reg.range = (struct uffdio_range) { .start = (uintptr_t) p, .len = client->length };
         if (ioctl(uffd, UFFDIO_REGISTER, &reg) < 0)
                 return -errno;
         *ret_address = (uintptr_t) p;
@@ -70,14 +70,14 @@ static int client_pipe(const struct lab_order *order, bool out, uint64_t *ret_va
         return r;
 }
 
-static uint64_t client_count_vmas(uint64_t address) {
+static uint64_t client_count_vmas(const struct lab_client *client, uint64_t address) {
         FILE *f = fopen("/proc/self/maps", "re");
         unsigned long long start, stop;
         uint64_t n = 0;
         char line[512];
 
         while (f && fgets(line, sizeof(line), f))
-                if (sscanf(line, "%llx-%llx", &start, &stop) == 2 && start >= address && stop <= address + LAB_LENGTH)
+                if (sscanf(line, "%llx-%llx", &start, &stop) == 2 && start >= address && stop <= address + client->length)
                         n++;
         if (f)
                 fclose(f);
@@ -121,13 +121,13 @@ static void client_act(const struct lab_client *client, int uffd, const struct l
                         *word = ++answer->value;
                 break;
         case LAB_DONTNEED:
-                answer->error = madvise((void *) word, LAB_PAGE, MADV_DONTNEED) < 0 ? -errno : 0;
+                answer->error = madvise((void *) word, client->page_size, MADV_DONTNEED) < 0 ? -errno : 0;
                 break;
         case LAB_UNMAP:
-                answer->error = munmap((void *) word, LAB_LENGTH) < 0 ? -errno : 0;
+                answer->error = munmap((void *) word, client->length) < 0 ? -errno : 0;
                 break;
         case LAB_COUNT_VMAS:
-                answer->value = client_count_vmas(order->address);
+                answer->value = client_count_vmas(client, order->address);
                 break;
         case LAB_FORK_READ:
                 client_fork_read(client, order, answer);

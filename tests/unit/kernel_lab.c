@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/memfd.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@
 #define LAB_EVENT_WAIT 10000 /* milliseconds for what is to happen */
 
 uint64_t lab_at(const struct lab *lab, unsigned mapping, uint64_t page) {
-        return lab->addresses[mapping] + page * LAB_PAGE;
+        return lab->addresses[mapping] + page * lab->page_size;
 }
 
 /* Skips the test where this kernel cannot do what every test here needs. */
@@ -62,7 +63,7 @@ static int lab_open_memory(const struct lab *lab, bool readonly) {
 }
 
 static void lab_start_client(struct lab *lab, unsigned flags) {
-        struct lab_client client = { .flags = flags, .shared = lab->shared, .device = -1 };
+        struct lab_client client = { .flags = flags, .page_size = lab->page_size, .length = lab->length, .shared = lab->shared, .device = -1 };
 
         client.memfd = lab_open_memory(lab, flags & LAB_READONLY);
         assert_true(client.memfd >= 0);
@@ -112,11 +113,17 @@ struct lab *lab_begin(void **state, unsigned flags) {
         alarm(LAB_SECONDS);
         lab->shared = mmap(NULL, sizeof(*lab->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         assert_ptr_not_equal(lab->shared, MAP_FAILED);
-        lab->memfd = memfd_create("lab", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        lab->page_size = flags & LAB_HUGE ? LAB_HUGE_PAGE : LAB_PAGE;
+        lab->length = flags & LAB_HUGE ? LAB_HUGE_PAGES * LAB_HUGE_PAGE : LAB_LENGTH;
+        lab->memfd = memfd_create("lab", MFD_CLOEXEC | MFD_ALLOW_SEALING | (flags & LAB_HUGE ? MFD_HUGETLB | MFD_HUGE_2MB : 0));
         assert_true(lab->memfd >= 0);
-        assert_int_equal(ftruncate(lab->memfd, LAB_LENGTH), 0);
+        assert_int_equal(ftruncate(lab->memfd, (off_t) lab->length), 0);
         lab_start_client(lab, flags);
         assert_int_equal(chan_receive(lab->hands[0], &packet), 1);
+        if (packet.msg.header.flags == EPERM && geteuid() != 0) {
+                print_message("skipped: this user may not have a userfaultfd\n");
+                skip();
+        }
         assert_int_equal(packet.msg.header.flags, 0); /* the errno that the client met */
         assert_int_equal(packet.n_fds, 1);
         lab->uffd = chan_packet_take(&packet, 0);
@@ -187,7 +194,7 @@ void lab_assert_fault(struct lab *lab, uint64_t address, uint64_t flags) {
         assert_true(lab_is_readable(lab->uffd, LAB_EVENT_WAIT));
         assert_int_equal(read(lab->uffd, &msg, sizeof(msg)), sizeof(msg));
         assert_int_equal(msg.event, UFFD_EVENT_PAGEFAULT);
-        assert_int_equal(msg.arg.pagefault.address & ~(LAB_PAGE - 1), address);
+        assert_int_equal(msg.arg.pagefault.address & ~(lab->page_size - 1), address);
         assert_int_equal(msg.arg.pagefault.flags, flags);
 }
 
@@ -208,29 +215,29 @@ static int lab_ioctl(struct lab *lab, unsigned long request, void *arg, const __
 }
 
 int lab_copy(struct lab *lab, uint64_t address, uint64_t n_pages, uint64_t value, uint64_t mode, int64_t *ret_done) {
-        static _Alignas(4096) uint64_t buf[LAB_LENGTH / sizeof(uint64_t)];
-        struct uffdio_copy copy = { .dst = address, .src = (uintptr_t) buf, .len = n_pages * LAB_PAGE, .mode = mode };
+        static _Alignas(4096) uint64_t buf[LAB_HUGE_PAGES * LAB_HUGE_PAGE / sizeof(uint64_t)];
+        struct uffdio_copy copy = { .dst = address, .src = (uintptr_t) buf, .len = n_pages * lab->page_size, .mode = mode };
 
         for (uint64_t i = 0; i < copy.len / sizeof(*buf); i++)
-                buf[i] = value + i * sizeof(*buf) / LAB_PAGE;
+                buf[i] = value + i * sizeof(*buf) / lab->page_size;
         return lab_ioctl(lab, UFFDIO_COPY, &copy, &copy.copy, ret_done);
 }
 
 int lab_continue(struct lab *lab, uint64_t address, uint64_t n_pages, uint64_t mode, int64_t *ret_done) {
-        struct uffdio_continue c = { .range = { .start = address, .len = n_pages * LAB_PAGE }, .mode = mode };
+        struct uffdio_continue c = { .range = { .start = address, .len = n_pages * lab->page_size }, .mode = mode };
 
         return lab_ioctl(lab, UFFDIO_CONTINUE, &c, &c.mapped, ret_done);
 }
 
 int lab_poison(struct lab *lab, uint64_t address, uint64_t n_pages, int64_t *ret_done) {
-        struct uffdio_poison p = { .range = { .start = address, .len = n_pages * LAB_PAGE } };
+        struct uffdio_poison p = { .range = { .start = address, .len = n_pages * lab->page_size } };
 
         return lab_ioctl(lab, UFFDIO_POISON, &p, &p.updated, ret_done);
 }
 
 int lab_protect(struct lab *lab, uint64_t address, uint64_t n_pages, bool protect) {
         struct uffdio_writeprotect wp = {
-                .range = { .start = address, .len = n_pages * LAB_PAGE },
+                .range = { .start = address, .len = n_pages * lab->page_size },
                 .mode = protect ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
         };
 
@@ -238,25 +245,30 @@ int lab_protect(struct lab *lab, uint64_t address, uint64_t n_pages, bool protec
 }
 
 int lab_wake(struct lab *lab, uint64_t address, uint64_t n_pages) {
-        struct uffdio_range range = { .start = address, .len = n_pages * LAB_PAGE };
+        struct uffdio_range range = { .start = address, .len = n_pages * lab->page_size };
 
         return lab_ioctl(lab, UFFDIO_WAKE, &range, NULL, NULL);
 }
 
 int lab_punch(struct lab *lab, uint64_t page, uint64_t n_pages) {
-        int r = fallocate(lab->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t) (page * LAB_PAGE), (off_t) (n_pages * LAB_PAGE));
+        off_t offset = (off_t) (page * lab->page_size), length = (off_t) (n_pages * lab->page_size);
 
-        return r < 0 ? -errno : 0;
+        return fallocate(lab->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length) < 0 ? -errno : 0;
 }
 
+/* By a mapping of our own that nobody has registered: huge pages have no write(2). */
 void lab_fill(struct lab *lab, uint64_t page, uint64_t value) {
-        assert_int_equal(pwrite(lab->memfd, &value, sizeof(value), (off_t) (page * LAB_PAGE)), sizeof(value));
+        uint64_t *memory = mmap(NULL, lab->page_size, PROT_READ | PROT_WRITE, MAP_SHARED, lab->memfd, (off_t) (page * lab->page_size));
+
+        assert_ptr_not_equal(memory, MAP_FAILED);
+        *memory = value;
+        munmap(memory, lab->page_size);
 }
 
 uint64_t lab_peek(struct lab *lab, uint64_t page) {
         uint64_t value;
 
-        assert_int_equal(pread(lab->memfd, &value, sizeof(value), (off_t) (page * LAB_PAGE)), sizeof(value));
+        assert_int_equal(pread(lab->memfd, &value, sizeof(value), (off_t) (page * lab->page_size)), sizeof(value));
         return value;
 }
 
@@ -264,6 +276,10 @@ int lab_run_as(uid_t uid, int (*fn)(void *arg), void *arg) {
         int status;
         pid_t pid;
 
+        if (geteuid() != 0) {
+                print_message("skipped: only root can become another user\n");
+                skip();
+        }
         fflush(NULL);
         pid = fork();
         if (pid == 0) {

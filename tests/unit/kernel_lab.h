@@ -21,6 +21,8 @@
 #define LAB_PAGE UINT64_C(4096)
 #define LAB_PAGES 64
 #define LAB_LENGTH (LAB_PAGES * LAB_PAGE)
+#define LAB_HUGE_PAGE (UINT64_C(2) << 20) /* with LAB_HUGE, whose memory is so many of these: */
+#define LAB_HUGE_PAGES 4
 #define LAB_HANDS 8
 #define LAB_MAPPINGS 2
 #define LAB_NOBODY 65534
@@ -29,7 +31,8 @@ enum lab_flag {
         LAB_READONLY = 1 << 0,  /* the client has the memory read-only, mapped MAP_PRIVATE, and it is not registered for WP */
         LAB_USER_MODE = 1 << 1, /* its userfaultfd does not serve faults inside system calls */
         LAB_FORKABLE = 1 << 2,  /* no MADV_DONTFORK */
-        LAB_LENT = 1 << 3,      /* it runs as LAB_NOBODY and makes its userfaultfd from the /dev/userfaultfd of the test */
+        LAB_HUGE = 1 << 3,      /* huge pages; the test has to see that the host has some */
+        LAB_LENT = 1 << 4,      /* it runs as LAB_NOBODY and makes its userfaultfd from the /dev/userfaultfd of the test */
 };
 
 enum lab_op {
@@ -66,6 +69,8 @@ struct lab_shared {
 
 struct lab {
         pid_t pid;
+        uint64_t page_size;
+        uint64_t length; /* of the memory, in bytes */
         int memfd;
         int uffd; /* a copy of the client's */
         int hands[LAB_HANDS];
@@ -104,7 +109,7 @@ void lab_assert_asleep(struct lab *lab, unsigned hand);
 void lab_assert_fault(struct lab *lab, uint64_t address, uint64_t flags);
 void lab_assert_no_event(struct lab *lab);
 
-/* One ioctl each; 0 or a negative errno, and how many bytes were done (or what else the kernel says there), if ret_done is not NULL. */
+/* One ioctl (or fallocate) each, on pages of lab->page_size; 0 or a negative errno, and how many bytes were done (or what else the kernel says there), if ret_done is not NULL. */
 int lab_copy(struct lab *lab, uint64_t address, uint64_t n_pages, uint64_t value, uint64_t mode, int64_t *ret_done);
 int lab_continue(struct lab *lab, uint64_t address, uint64_t n_pages, uint64_t mode, int64_t *ret_done);
 int lab_poison(struct lab *lab, uint64_t address, uint64_t n_pages, int64_t *ret_done);
@@ -116,12 +121,14 @@ int lab_punch(struct lab *lab, uint64_t page, uint64_t n_pages);
 void lab_fill(struct lab *lab, uint64_t page, uint64_t value);
 uint64_t lab_peek(struct lab *lab, uint64_t page);
 
-/* Runs fn in a forked process as this uid; returns its exit status. */
+/* Runs fn in a forked process as this uid; returns its exit status. Skips the test if we are not root. */
 int lab_run_as(uid_t uid, int (*fn)(void *arg), void *arg);
 
 /* What the client's process does. */
 struct lab_client {
         unsigned flags;
+        uint64_t page_size;
+        uint64_t length;
         int memfd;
         int device; /* /dev/userfaultfd, if LAB_LENT */
         int hands[LAB_HANDS];
