@@ -136,6 +136,10 @@ int ledger_file_open(const struct ledger_file *ledger, int *ret_fd) {
         return memory_reopen_readonly(ledger->fd, ret_fd);
 }
 
+void ledger_file_close(struct ledger_file *ledger) {
+        __atomic_store_n(&ledger->memory.header->memory_inode, 0, __ATOMIC_RELEASE);
+}
+
 void ledger_file_set_size(struct ledger_file *ledger, uint64_t size) {
         __atomic_store_n(&ledger->memory.header->size, size, __ATOMIC_RELEASE);
 }

@@ -174,9 +174,20 @@ static void main_stop_listening(struct daemon *d) {
         d->lock_fd = -1;
 }
 
+/* Files that are open stay with their clients for the next daemon, with all that is dirty, just as if this one were killed. Closing them would drop it. */
+static void main_leave(const struct daemon *d) {
+        uint64_t n_filehs = pool_counter(&d->pool, POOL_FILEHS);
+
+        if (!d->server || n_filehs == 0 || pool_counter(&d->pool, POOL_PEERS) == 0)
+                return;
+        log_info("ending: %llu open files are left to the next bigfiled", (unsigned long long) n_filehs);
+        _exit(EX_OK);
+}
+
 static void main_tear_down(struct daemon *d) {
         notify_stopping();
         main_stop_listening(d);
+        main_leave(d);
         server_free(d->server);
         if (!pager_thread_free(d->pager)) {
                 log_warning("ending although a file's device does not answer");
