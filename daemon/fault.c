@@ -119,8 +119,9 @@ static void fault_poll(struct handle *handle) {
 }
 
 /*
- * Where the kernel says EAGAIN instead of waiting for an event, a poll waits. A client that makes its userfaultfd blocking shows itself by another error: it
- * cannot be served any more, and is dropped. An interrupted read is such an error: the kernel had put the read on a thread of its own.
+ * Where the kernel says EAGAIN instead of waiting for an event, a poll waits. A client that makes its userfaultfd blocking shows itself by the error that a poll
+ * of it gives: it cannot be served any more, and is dropped. An interrupted read proves nothing: the kernel looks for signals before it looks at O_NONBLOCK, and
+ * takes work of io_uring that is due for one; the poll will tell.
  */
 static void fault_on_ready(struct ring_op *op, int result) {
         struct handle *handle = (struct handle *) ((char *) op - offsetof(struct handle, read_op));
@@ -134,7 +135,7 @@ static void fault_on_ready(struct ring_op *op, int result) {
         }
         if (!was_poll && result > 0)
                 fault_on_events(handle, (unsigned) result);
-        if (!was_poll && result == -EAGAIN)
+        if (!was_poll && (result == -EAGAIN || result == -EINTR))
                 fault_poll(handle);
         else if (result > 0 && !(was_poll && result & (POLLERR | POLLNVAL)))
                 fault_listen(handle);
