@@ -174,13 +174,13 @@ static void main_stop_listening(struct daemon *d) {
         d->lock_fd = -1;
 }
 
-/* Files that are open stay with their clients for the next daemon, with all that is dirty, just as if this one were killed. Closing them would drop it. */
+/* Clients that are connected keep what they have for the next daemon, with all that is dirty, just as if this one were killed. Closing it would drop it. */
 static void main_leave(const struct daemon *d) {
-        uint64_t n_filehs = pool_counter(&d->pool, POOL_FILEHS);
+        uint64_t n_peers = pool_counter(&d->pool, POOL_PEERS);
 
-        if (!d->server || n_filehs == 0 || pool_counter(&d->pool, POOL_PEERS) == 0)
+        if (!d->server || n_peers == 0)
                 return;
-        log_info("ending: %llu open files are left to the next bigfiled", (unsigned long long) n_filehs);
+        log_info("ending: %llu clients are left to the next bigfiled", (unsigned long long) n_peers);
         _exit(EX_OK);
 }
 

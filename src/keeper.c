@@ -12,7 +12,7 @@
 
 #define KEEPER_STACK_SIZE (256u << 10) /* with room for the thread-local variables of a large program, which are on it too */
 
-/* Between attempts to reach a daemon: doubling. A daemon that stayed for as long as the longest is not one that ends as soon as it is started. */
+/* Between attempts to reach a daemon: doubling. A private one that ends as soon as it is started is not started again more often than that, either. */
 #define PAUSE_FIRST_MSEC 10
 #define PAUSE_MAX_MSEC 500
 
@@ -89,7 +89,7 @@ static void keeper_reconnect(struct keeper *keeper) {
         int64_t limit = msec_now() + keeper->params.timeout, next;
 
         session_suspend(keeper->params.session);
-        if (msec_now() - keeper->reached >= PAUSE_MAX_MSEC)
+        if (!keeper->params.dial->is_private || msec_now() - keeper->reached >= PAUSE_MAX_MSEC)
                 keeper->pause = PAUSE_FIRST_MSEC;
         if (keeper->params.timeout == 0 && !session_is_ending(keeper->params.session))
                 keeper_lose(keeper);
