@@ -47,6 +47,7 @@ static const struct shape shapes[] = {
         { "STAT", 12, 24, 0, 0, "", true },
         { "POOL_STAT", 13, 16, 0, 0, "", false },
         { "RECLAIM", 14, 24, 0, 0, "", false },
+        { "ADOPT", 15, 32, 4, 4, "SHARED, HUGE, READONLY", false },
         { "HELLO reply", 0x8001, 40, 0, 1, "", false },
         { "OPEN reply", 0x8002, 32, 0, 2, "", false },
         { "CLOSE reply", 0x8003, 24, 0, 0, "", true },
@@ -61,6 +62,7 @@ static const struct shape shapes[] = {
         { "STAT reply", 0x800c, 88, 0, 0, "", true },
         { "POOL_STAT reply", 0x800d, 104, 0, 0, "", true },
         { "RECLAIM reply", 0x800e, 32, 0, 0, "", true },
+        { "ADOPT reply", 0x800f, 32, 0, 0, "", false },
 };
 
 #define N_SHAPES (sizeof(shapes) / sizeof(*shapes))
