@@ -13,9 +13,13 @@ void closing_mapping(struct handle *handle, struct mapping *mapping) {
         handle_unmap(handle, mapping);
 }
 
-/* Jobs, loads and stores that are under way see is_closing, or hold on to the fileh until they end; it is freed with the last of them. */
+/*
+ * Jobs, loads and stores that are under way see is_closing, or hold on to the fileh until they end; it is freed with the last of them. A client that was
+ * disconnected, and brings what it has kept, must not be told that nothing was lost.
+ */
 static void closing_fileh(struct fileh *fileh, const struct reply_to *to) {
         fileh->is_closing = true;
+        ledger_file_close(&fileh->ledger);
         pool_count(fileh->pager->pool, POOL_FILEHS, -1);
         load_cancel_waiting(fileh);
         while (range_drop(fileh, 0, UINT64_MAX, RANGE_ALL, to) < 0)

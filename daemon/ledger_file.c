@@ -22,30 +22,44 @@ static size_t ledger_table_bytes(uint64_t capacity) {
         return capacity * sizeof(uint64_t);
 }
 
-static int ledger_file_table_get(struct pagemap_memory *memory, uint64_t capacity, uint64_t **ret_words) {
-        struct ledger_file *ledger = ledger_file_of(memory);
-        uint64_t end = ledger_table_offset(capacity) + ledger_table_bytes(capacity);
-        void *words;
-
-        if (end > ledger->length) {
-                if (ftruncate(ledger->fd, (off_t) end) < 0)
-                        return -errno;
-                ledger->length = end;
-        }
-        words = mmap(NULL, ledger_table_bytes(capacity), PROT_READ | PROT_WRITE, MAP_SHARED, ledger->fd, (off_t) ledger_table_offset(capacity));
+static int ledger_file_table_map(const struct ledger_file *ledger, uint64_t capacity, uint64_t **ret_words) {
+        void *words = mmap(NULL, ledger_table_bytes(capacity), PROT_READ | PROT_WRITE, MAP_SHARED, ledger->fd, (off_t) ledger_table_offset(capacity));
         if (words == MAP_FAILED)
                 return -errno;
         *ret_words = words;
         return 0;
 }
 
-/* The hole reads as zeros: the table can come back later. */
+static int ledger_file_table_punch(const struct ledger_file *ledger, uint64_t capacity) {
+        int r;
+
+        do
+                r = fallocate(ledger->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t) ledger_table_offset(capacity),
+                              (off_t) ledger_table_bytes(capacity));
+        while (r < 0 && errno == EINTR);
+        return r < 0 ? -errno : 0;
+}
+
+/* Zeros: a daemon that ended while it changed tables may have left words there. */
+static int ledger_file_table_get(struct pagemap_memory *memory, uint64_t capacity, uint64_t **ret_words) {
+        struct ledger_file *ledger = ledger_file_of(memory);
+        uint64_t end = ledger_table_offset(capacity) + ledger_table_bytes(capacity);
+        int r;
+
+        if (end > ledger->length) {
+                if (ftruncate(ledger->fd, (off_t) end) < 0)
+                        return -errno;
+                ledger->length = end;
+        }
+        r = ledger_file_table_punch(ledger, capacity);
+        return r < 0 ? r : ledger_file_table_map(ledger, capacity, ret_words);
+}
+
 static void ledger_file_table_put(struct pagemap_memory *memory, uint64_t capacity, uint64_t *words) {
         struct ledger_file *ledger = ledger_file_of(memory);
 
         munmap(words, ledger_table_bytes(capacity));
-        (void) fallocate(ledger->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t) ledger_table_offset(capacity),
-                         (off_t) ledger_table_bytes(capacity));
+        (void) ledger_file_table_punch(ledger, capacity);
 }
 
 /* A memfd that nobody else can shrink, or open for writing. */
@@ -123,7 +137,7 @@ int ledger_file_adopt(struct ledger_file *ledger, int fd, uint64_t block_size, u
 }
 
 int ledger_file_table(struct ledger_file *ledger, uint64_t **ret_words) {
-        return ledger_file_table_get(&ledger->memory, ledger->memory.header->capacity, ret_words);
+        return ledger_file_table_map(ledger, ledger->memory.header->capacity, ret_words);
 }
 
 void ledger_file_fini(struct ledger_file *ledger) {
@@ -134,6 +148,10 @@ void ledger_file_fini(struct ledger_file *ledger) {
 
 int ledger_file_open(const struct ledger_file *ledger, int *ret_fd) {
         return memory_reopen_readonly(ledger->fd, ret_fd);
+}
+
+void ledger_file_close(struct ledger_file *ledger) {
+        __atomic_store_n(&ledger->memory.header->memory_inode, 0, __ATOMIC_RELEASE);
 }
 
 void ledger_file_set_size(struct ledger_file *ledger, uint64_t size) {

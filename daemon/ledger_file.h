@@ -27,6 +27,9 @@ void ledger_file_fini(struct ledger_file *ledger);
 /* Another descriptor of it, read-only, the caller's. */
 int ledger_file_open(const struct ledger_file *ledger, int *ret_fd);
 
+/* The pages are about to be dropped: no other daemon is to take them up. */
+void ledger_file_close(struct ledger_file *ledger);
+
 /* The file has another size now. */
 void ledger_file_set_size(struct ledger_file *ledger, uint64_t size);
 

@@ -174,9 +174,20 @@ static void main_stop_listening(struct daemon *d) {
         d->lock_fd = -1;
 }
 
+/* Clients that are connected keep what they have for the next daemon, with all that is dirty, just as if this one were killed. Closing it would drop it. */
+static void main_leave(const struct daemon *d) {
+        uint64_t n_peers = pool_counter(&d->pool, POOL_PEERS);
+
+        if (!d->server || n_peers == 0)
+                return;
+        log_info("ending: %llu clients are left to the next bigfiled", (unsigned long long) n_peers);
+        _exit(EX_OK);
+}
+
 static void main_tear_down(struct daemon *d) {
         notify_stopping();
         main_stop_listening(d);
+        main_leave(d);
         server_free(d->server);
         if (!pager_thread_free(d->pager)) {
                 log_warning("ending although a file's device does not answer");

@@ -35,8 +35,17 @@
  *   - Offsets and lengths are in bytes. All structs are those of the caller; the library keeps no pointer to them after it returns.
  *   - The library prints nothing and installs no signal handler. It runs one thread of its own for each client, with all signals blocked.
  *   - After fork() the child has none of it: touching a mapping is SIGSEGV there, and every function returns -ENOTCONN.
- *   - -ENOTCONN: the daemon is gone (or was never reached: see bf_connect). Mappings then raise SIGBUS where a page would have to come from the
- *     daemon; bf_munmap, bf_close and bf_disconnect still work.
+ *   - -ENOTCONN: the daemon is gone, and no other one has come in time (see below), or another one could not take up this handle.
+ *     bf_munmap, bf_close and bf_disconnect work all the same.
+ *
+ * When the daemon is gone
+ *   Nothing is lost, dirty pages included, however the daemon ended: the library looks for another one at the same address (or starts another private one) and
+ *   hands it all that this process has. Meanwhile functions wait, and so do threads that touch a page not in RAM; what is in RAM can be read and, if dirty,
+ *   written. bf_munmap, bf_close and bf_disconnect do not wait.
+ *   After $BIGFILED_RECONNECT_TIMEOUT seconds (decimals allowed; read by bf_connect; default 30; 0: at once) without a daemon, functions that need one return
+ *   -ENOTCONN, and mappings raise SIGBUS where a page would have to come from the daemon; bf_fault_error() says ENOTCONN. As soon as one is there again
+ *   everything works again, the pages that raised SIGBUS included. bf_errmsg() tells why none was reached.
+ *   A handle that another daemon cannot take up (it runs as another user, say, or lacks memory) is lost: -ENOTCONN and SIGBUS, while other handles go on.
  *
  * Touching memory
  *   A thread that touches a page not in RAM sleeps until the daemon has loaded it, also inside a system call (write(fd, mapping, n) and the like).
@@ -63,15 +72,14 @@ struct bf_fileh;
  * address:
  *   NULL                 $BIGFILED_SOCKET if set, else /run/bigfiled/bigfiled.sock if a daemon answers there or refuses in words, else as "spawn:".
  *   "unix:PATH"          the socket at PATH.
- *   "spawn:"             a private daemon, started for this client and ended with it (or with this process).
+ *   "spawn:"             a private daemon, started for this client and ended with it (or with this process). If it is killed, another is started.
  *   "spawn:KEY=VALUE,…"  the same with settings: pool=SIZE (64M, 2G, …; default 64M), room-timeout=SECONDS, daemon=PATH of the program bigfiled.
  *                        Without daemon=, $BIGFILED_PROGRAM if set, else the installed one.
  *
  * Without a privilege for userfaultfd, "spawn:" still works, but then a system call given memory that is not loaded fails with EFAULT.
  *
- * -EINVAL address not understood; -ENOENT nothing at PATH, or the program bigfiled is not there; -ECONNREFUSED nobody serves PATH;
- * -EACCES no permission on the socket; -EPERM no userfaultfd to be had; -EPROTONOSUPPORT the daemon speaks another version; -ENOSYS the kernel is
- * too old.
+ * -EINVAL address or $BIGFILED_RECONNECT_TIMEOUT not understood; -ENOENT nothing at PATH, or the program bigfiled is not there; -ECONNREFUSED nobody serves PATH;
+ * -EACCES no permission on the socket; -EPERM no userfaultfd to be had; -EPROTONOSUPPORT the daemon speaks another version; -ENOSYS the kernel is too old.
  */
 int bf_connect(struct bf_client **ret, const char *address);
 

@@ -146,6 +146,21 @@ int chan_connect(const char *path, int *ret_fd) {
         return chan_connect_with(path, 0, ret_fd);
 }
 
+int chan_connect_at_once(const char *path, int *ret_fd) {
+        int fd, r;
+
+        r = chan_connect_with(path, SOCK_NONBLOCK, &fd);
+        if (r < 0)
+                return r;
+        if (fcntl(fd, F_SETFL, 0) < 0) {
+                r = -errno;
+                close(fd);
+                return r;
+        }
+        *ret_fd = fd;
+        return 0;
+}
+
 /* A socket file that refuses connections was left by a daemon that ended; any other answer means that it is in use, or no socket at all. */
 static bool chan_is_abandoned(const char *path) {
         struct stat st;

@@ -35,6 +35,9 @@ int chan_receive(int fd, struct chan_packet *ret_packet);
 /* Connects to the socket at path. *ret_fd is close-on-exec and blocking. */
 int chan_connect(const char *path, int *ret_fd);
 
+/* The same, but -EAGAIN where many wait to be accepted already. */
+int chan_connect_at_once(const char *path, int *ret_fd);
+
 /* Makes this process the only one that may serve path, as long as *ret_fd is open: an exclusive lock on PATH.lock. -EADDRINUSE another is. */
 int chan_lock(const char *path, int *ret_fd);
 

@@ -26,7 +26,7 @@ struct ledger_header {
         uint64_t n_used;   /* words that are not 0 */
         uint64_t block_size;
         uint64_t size;         /* of the file, bytes */
-        uint64_t memory_inode; /* of the memory it belongs to */
+        uint64_t memory_inode; /* of the memory it belongs to; 0: the daemon has closed the fileh and drops its pages */
 };
 
 /* Page states, as they are in a word. The numbers are part of the protocol. */

@@ -1,107 +1,52 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "chan.h"
 #include "client.h"
 #include "errmsg.h"
-#include "private.h"
+#include "msec.h"
 #include "process.h"
+#include "size.h"
 #include "uffd.h"
 
-#define PROGRAM_VARIABLE "BIGFILED_PROGRAM"
+#define TIMEOUT_VARIABLE "BIGFILED_RECONNECT_TIMEOUT"
+#define TIMEOUT_DEFAULT_USEC (UINT64_C(30) * 1000000)
 
-static const char *client_connect_hint(int r) {
-        switch (r) {
-        case -ENOENT:
-        case -ECONNREFUSED:
-                return "start bigfiled there; a program can also have a private one, with the address \"spawn:\"";
-        case -EACCES:
-                return "add the user to the socket's group; a program can also have a private bigfiled, with the address \"spawn:\"";
-        case -EPROTOTYPE:
-                return "this is the socket of another program";
-        default:
-                return NULL;
-        }
+/* How long requests and faults wait for another daemon when this one is gone. */
+static int client_timeout(int64_t *ret_msec) {
+        const char *text = secure_getenv(TIMEOUT_VARIABLE);
+        uint64_t usec = TIMEOUT_DEFAULT_USEC;
+
+        if (text && *text && seconds_parse(text, &usec) < 0)
+                return errmsg_set(-EINVAL, "\"" ERRMSG_NAME "\" in $" TIMEOUT_VARIABLE " is no number of seconds (such as 30 or 0.5)", text);
+        *ret_msec = (int64_t) (usec / 1000);
+        return 0;
 }
 
-static int client_connect_unix(const struct address *address, int *ret_socket) {
-        int r;
-
-        r = chan_connect(address->path, ret_socket);
-        return r < 0 ? errmsg_fail(r, client_connect_hint(r), "cannot connect to %s", address->path) : 0;
-}
-
-static int client_connect_private(const struct address *address, int *ret_socket) {
-        const char *program = secure_getenv(PROGRAM_VARIABLE);
-        struct private settings = { .pool = address->pool, .room_timeout_usec = address->room_timeout_usec };
-
-        if (address->kind == ADDRESS_SPAWN && address->path[0])
-                settings.program = address->path;
-        else
-                settings.program = program && *program ? program : BIGFILED_PROGRAM;
-        return private_start(&settings, ret_socket);
-}
-
-/* Connects as the address says. */
 static int client_connect(struct bf_client *client, const struct address *address, int *ret_socket) {
+        struct dial_line line = { .stop = -1 };
         int r;
 
-        client->is_private = address->kind == ADDRESS_SPAWN;
-        if (client->is_private)
-                return client_connect_private(address, ret_socket);
-        r = client_connect_unix(address, ret_socket);
-        if (address->kind != ADDRESS_DEFAULT || (r != -ENOENT && r != -ECONNREFUSED))
+        r = dial_init(&client->dial, address, &line.socket);
+        if (r < 0)
                 return r;
-        client->is_private = true;
-        r = client_connect_private(address, ret_socket);
-        return r < 0 ? errmsg_prefix(r, "nobody serves %s, and ", address->path) : 0;
-}
-
-static int client_fail_hello(const struct bf_client *client, int r, const struct chan_packet *reply) {
-        const char *daemon = client->session.daemon;
-
-        if (reply->size > 0 && (r == -EPROTONOSUPPORT || r == 0))
-                return errmsg_set(-EPROTONOSUPPORT, "%s speaks version %u of the protocol, this library version %u (use both of one release)", daemon,
-                                  reply->msg.hello_reply.version, WIRE_VERSION);
-        if (r == -ENOTCONN)
-                return errmsg_set(r, "%s has closed the connection at once (its log tells why)", daemon);
-        return errmsg_fail(r, NULL, "cannot connect to %s", daemon);
-}
-
-/* The first message: do both sides speak the same protocol? */
-static int client_hello(struct bf_client *client) {
-        struct chan_packet reply;
-        union wire_msg msg;
-        int r;
-
-        wire_init(&msg, WIRE_HELLO, 0);
-        msg.hello.version = WIRE_VERSION;
-        msg.hello.features = WIRE_FEATURES;
-        r = session_call(&client->session, &msg, NULL, 0, &reply);
-        if (r < 0 || reply.msg.hello_reply.version != WIRE_VERSION)
-                r = client_fail_hello(client, r, &reply);
-        else if (reply.n_fds > 0)
-                client->uffd_device = chan_packet_take(&reply, 0);
-        chan_packet_close(&reply);
-        return r;
-}
-
-static char *client_name_daemon(const struct bf_client *client, const struct address *address) {
-        char *name;
-
-        if (client->is_private)
-                return strdup("the private bigfiled");
-        return asprintf(&name, "bigfiled at %s", address->path) < 0 ? NULL : name;
+        r = dial_hello(&client->dial, &line, MSEC_NEVER);
+        if (r < 0) {
+                close(line.socket);
+                dial_fini(&client->dial);
+                return r;
+        }
+        *ret_socket = line.socket;
+        return 0;
 }
 
 /* Takes the socket, also if it fails. */
-static int client_start(struct bf_client *client, const struct address *address, int socket) {
-        char *daemon = client_name_daemon(client, address);
+static int client_start(struct bf_client *client, int64_t timeout, int socket) {
+        const struct keeper_params params = { .session = &client->session, .handles = &client->handles, .dial = &client->dial, .timeout = timeout };
+        char *daemon = strdup(client->dial.daemon);
         int r = daemon ? handles_init(&client->handles) : -ENOMEM;
 
         if (r < 0) {
@@ -110,7 +55,7 @@ static int client_start(struct bf_client *client, const struct address *address,
                 return errmsg_fail(r, NULL, "cannot connect to bigfiled");
         }
         session_init(&client->session, socket, daemon);
-        r = keeper_start(&client->keeper, &client->session, &client->handles);
+        r = keeper_start(&client->keeper, &params);
         if (r < 0) {
                 session_fini(&client->session);
                 handles_fini(&client->handles);
@@ -119,43 +64,54 @@ static int client_start(struct bf_client *client, const struct address *address,
         return 0;
 }
 
+static int client_build(struct bf_client *client, const struct address *address) {
+        int64_t timeout = 0;
+        int socket, r;
+
+        r = client_timeout(&timeout);
+        if (r < 0)
+                return r;
+        r = client_connect(client, address, &socket);
+        if (r < 0)
+                return r;
+        r = client_start(client, timeout, socket);
+        if (r < 0)
+                dial_fini(&client->dial);
+        return r;
+}
+
 int client_new(const struct address *address, struct bf_client **ret) {
         struct bf_client *client;
-        int socket, r;
+        int r;
 
         client = calloc(1, sizeof(*client));
         if (!client || process_init() < 0) {
                 free(client);
                 return errmsg_fail(-ENOMEM, NULL, "cannot connect");
         }
-        client->uffd_device = -1;
-        r = client_connect(client, address, &socket);
-        if (r == 0)
-                r = client_start(client, address, socket);
+        r = client_build(client, address);
         if (r < 0) {
                 free(client);
-                return r;
-        }
-        r = client_hello(client);
-        if (r < 0) {
-                client_free(client);
                 return r;
         }
         *ret = client;
         return 0;
 }
 
+void client_stop(struct bf_client *client) {
+        keeper_stop(&client->keeper);
+}
+
 void client_free(struct bf_client *client) {
         keeper_stop(&client->keeper);
         session_fini(&client->session);
         handles_fini(&client->handles);
-        if (client->uffd_device >= 0)
-                close(client->uffd_device);
+        dial_fini(&client->dial);
         free(client);
 }
 
 int client_uffd_new(const struct bf_client *client, int *ret_fd) {
-        return uffd_new(client->uffd_device, client->is_private, ret_fd);
+        return uffd_new(client->dial.device, client->dial.is_private, ret_fd);
 }
 
 int client_check(const struct bf_client *client) {

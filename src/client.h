@@ -2,25 +2,26 @@
 #ifndef BF_CLIENT_H
 #define BF_CLIENT_H
 
-/* A client: finds or starts the daemon, connects, agrees on the protocol, and has what its handles share. It knows no handle's business. */
-
-#include <stdbool.h>
+/* A client: a connection with a daemon, and what its handles share. It knows no handle's business. */
 
 #include "address.h"
+#include "dial.h"
 #include "fileh.h"
 #include "keeper.h"
 #include "session.h"
 
 struct bf_client {
+        struct dial dial;
         struct session session;
         struct handles handles;
         struct keeper keeper;
-        bool is_private; /* the daemon is for this process alone */
-        int uffd_device; /* /dev/userfaultfd, lent by the daemon; or -1 */
 };
 
 /* Connects to the daemon at the address. Errors as of bf_connect(), but for those of userfaultfd; each sets bf_errmsg(). */
 int client_new(const struct address *address, struct bf_client **ret);
+
+/* Ends the connection, before client_free(): requests fail from now on. */
+void client_stop(struct bf_client *client);
 
 /* Its handles are closed. */
 void client_free(struct bf_client *client);

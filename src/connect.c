@@ -54,6 +54,8 @@ void bf_disconnect(struct bf_client *client) {
 
         if (!client || client->session.process != process_id())
                 return;
+        if (!session_is_connected(&client->session)) /* nobody has to be told, and nobody waited for */
+                client_stop(client);
         while ((fileh = LIST_FIRST(&client->handles.filehs))) {
                 while ((mapping = LIST_FIRST(&fileh->mappings)))
                         mapping_discard(mapping);

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -14,18 +13,12 @@
 #define FILEH_NAME_MAX 512 /* of a name in messages: reasons are to have room behind it */
 
 int handles_init(struct handles *handles) {
-        struct pollfd *polls;
         int fd;
 
-        polls = calloc(1, sizeof(*polls));
-        if (!polls)
-                return -ENOMEM;
         fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (fd < 0) {
-                free(polls);
+        if (fd < 0)
                 return -errno;
-        }
-        *handles = (struct handles) { .changed = fd, .filehs = LIST_HEAD_INITIALIZER(handles->filehs), .polls = polls };
+        *handles = (struct handles) { .changed = fd, .filehs = LIST_HEAD_INITIALIZER(handles->filehs) };
         pthread_mutex_init(&handles->lock, NULL);
         return 0;
 }
@@ -34,28 +27,16 @@ void handles_fini(struct handles *handles) {
         assert(LIST_EMPTY(&handles->filehs));
         pthread_mutex_destroy(&handles->lock);
         close(handles->changed);
-        free(handles->polls);
-}
-
-static int handles_add_locked(struct handles *handles, struct bf_fileh *fileh) {
-        struct pollfd *polls;
-
-        if (handles->is_lost)
-                return -ENOTCONN;
-        polls = reallocarray(handles->polls, (size_t) handles->n_filehs + 2, sizeof(*polls));
-        if (!polls)
-                return -ENOMEM;
-        handles->polls = polls;
-        handles->n_filehs++;
-        LIST_INSERT_HEAD(&handles->filehs, fileh, entry);
-        return 0;
 }
 
 int handles_add(struct handles *handles, struct bf_fileh *fileh) {
-        int r;
+        int r = 0;
 
         pthread_mutex_lock(&handles->lock);
-        r = handles_add_locked(handles, fileh);
+        if (handles->is_lost)
+                r = -ENOTCONN;
+        else
+                LIST_INSERT_HEAD(&handles->filehs, fileh, entry);
         pthread_mutex_unlock(&handles->lock);
         return r;
 }
@@ -63,20 +44,36 @@ int handles_add(struct handles *handles, struct bf_fileh *fileh) {
 void handles_remove(struct handles *handles, struct bf_fileh *fileh) {
         pthread_mutex_lock(&handles->lock);
         LIST_REMOVE(fileh, entry);
-        handles->n_filehs--;
-        if (handles->is_lost)
+        if (fileh_is_lost(fileh))
                 handles_notify(handles);
         pthread_mutex_unlock(&handles->lock);
 }
 
-static void fileh_lose(struct bf_fileh *fileh) {
+static void fileh_set_lost(struct bf_fileh *fileh, bool is_lost) {
         struct mapping *mapping;
 
         pthread_mutex_lock(&fileh->lock);
-        fileh->is_lost = true;
+        fileh->is_lost = is_lost;
         LIST_FOREACH(mapping, &fileh->mappings, entry)
-                registry_set_error(mapping->slot, ENOTCONN);
+                registry_set_error(mapping->slot, is_lost ? ENOTCONN : 0);
         pthread_mutex_unlock(&fileh->lock);
+}
+
+void fileh_lose(struct bf_fileh *fileh) {
+        fileh_set_lost(fileh, true);
+}
+
+void fileh_regain(struct bf_fileh *fileh) {
+        fileh_set_lost(fileh, false);
+}
+
+bool fileh_is_lost(struct bf_fileh *fileh) {
+        bool is_lost;
+
+        pthread_mutex_lock(&fileh->lock);
+        is_lost = fileh->is_lost;
+        pthread_mutex_unlock(&fileh->lock);
+        return is_lost;
 }
 
 void handles_lose(struct handles *handles) {
@@ -87,6 +84,39 @@ void handles_lose(struct handles *handles) {
         LIST_FOREACH(fileh, &handles->filehs, entry)
                 fileh_lose(fileh);
         pthread_mutex_unlock(&handles->lock);
+}
+
+void handles_regain(struct handles *handles) {
+        pthread_mutex_lock(&handles->lock);
+        handles->is_lost = false;
+        pthread_mutex_unlock(&handles->lock);
+}
+
+void handles_forget_numbers(struct handles *handles) {
+        struct bf_fileh *fileh;
+
+        pthread_mutex_lock(&handles->lock);
+        LIST_FOREACH(fileh, &handles->filehs, entry)
+                session_set_handle(fileh->session, &fileh->number, 0);
+        pthread_mutex_unlock(&handles->lock);
+}
+
+static bool fileh_is_staying(struct bf_fileh *fileh) {
+        bool is_staying;
+
+        pthread_mutex_lock(&fileh->lock);
+        is_staying = fileh->is_open && !fileh->is_leaving;
+        pthread_mutex_unlock(&fileh->lock);
+        return is_staying;
+}
+
+struct bf_fileh *handles_next(struct handles *handles, struct bf_fileh *fileh) {
+        pthread_mutex_lock(&handles->lock);
+        do
+                fileh = fileh ? LIST_NEXT(fileh, entry) : LIST_FIRST(&handles->filehs);
+        while (fileh && !fileh_is_staying(fileh));
+        pthread_mutex_unlock(&handles->lock);
+        return fileh;
 }
 
 void handles_notify(struct handles *handles) {
@@ -138,6 +168,33 @@ void fileh_free(struct bf_fileh *fileh) {
         free(fileh);
 }
 
+void fileh_set_open(struct bf_fileh *fileh) {
+        pthread_mutex_lock(&fileh->lock);
+        fileh->is_open = true;
+        pthread_mutex_unlock(&fileh->lock);
+}
+
+void fileh_set_leaving(struct bf_fileh *fileh) {
+        pthread_mutex_lock(&fileh->lock);
+        fileh->is_leaving = true;
+        pthread_mutex_unlock(&fileh->lock);
+}
+
+void fileh_set_advice(struct bf_fileh *fileh, enum bf_advice advice) {
+        pthread_mutex_lock(&fileh->lock);
+        fileh->advice = advice;
+        pthread_mutex_unlock(&fileh->lock);
+}
+
+enum bf_advice fileh_advice(struct bf_fileh *fileh) {
+        enum bf_advice advice;
+
+        pthread_mutex_lock(&fileh->lock);
+        advice = fileh->advice;
+        pthread_mutex_unlock(&fileh->lock);
+        return advice;
+}
+
 int fileh_link_mapping(struct bf_fileh *fileh, struct mapping *mapping) {
         int r = 0;
 
@@ -148,6 +205,27 @@ int fileh_link_mapping(struct bf_fileh *fileh, struct mapping *mapping) {
                 LIST_INSERT_HEAD(&fileh->mappings, mapping, entry);
         pthread_mutex_unlock(&fileh->lock);
         return r;
+}
+
+void fileh_unlink_mapping(struct bf_fileh *fileh, struct mapping *mapping) {
+        pthread_mutex_lock(&fileh->lock);
+        LIST_REMOVE(mapping, entry);
+        pthread_mutex_unlock(&fileh->lock);
+}
+
+void mapping_set_leaving(struct mapping *mapping, bool is_leaving) {
+        pthread_mutex_lock(&mapping->fileh->lock);
+        mapping->is_leaving = is_leaving;
+        pthread_mutex_unlock(&mapping->fileh->lock);
+}
+
+struct mapping *fileh_next_mapping(struct bf_fileh *fileh, struct mapping *mapping) {
+        pthread_mutex_lock(&fileh->lock);
+        do
+                mapping = mapping ? LIST_NEXT(mapping, entry) : LIST_FIRST(&fileh->mappings);
+        while (mapping && mapping->is_leaving);
+        pthread_mutex_unlock(&fileh->lock);
+        return mapping;
 }
 
 bool fileh_has_mappings(struct bf_fileh *fileh) {
@@ -168,9 +246,18 @@ struct mapping *fileh_find_mapping(struct bf_fileh *fileh, uintptr_t address) {
         return NULL;
 }
 
+void fileh_begin_call(struct bf_fileh *fileh, enum wire_id id, struct call *ret_call) {
+        *ret_call = (struct call) { .handle = &fileh->number };
+        wire_init(&ret_call->msg, id, 0);
+}
+
 int fileh_fail(const struct bf_fileh *fileh, int error, const char *hint, const char *what) {
-        if (error == -ENOTCONN)
-                hint = fileh->session->daemon;
+        char who[SESSION_REASON_MAX];
+
+        if (error == -ENOTCONN) {
+                session_tell(fileh->session, who);
+                hint = who;
+        }
         return errmsg_fail(error, hint, "cannot %s %s", what, fileh->name);
 }
 

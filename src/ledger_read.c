@@ -27,7 +27,7 @@ static int ledger_pread(int fd, void *buffer, size_t size, uint64_t offset) {
         return (size_t) n == size ? 0 : -EIO;
 }
 
-/* One look: 1 done, 0 entries are being moved. */
+/* One look: 1 done, 0 entries are being moved; what does not tell of entries is good all the same. */
 static int ledger_try_header(int fd, struct ledger_header *ret_header) {
         struct ledger_header header;
         int r;
@@ -94,6 +94,17 @@ static bool ledger_pause(unsigned *n_tries) {
         if (++*n_tries > TRIES_AWAKE)
                 (void) nanosleep(&pause, NULL);
         return *n_tries < TRIES_MAX;
+}
+
+int ledger_read_size(int fd, uint64_t *ret_size) {
+        struct ledger_header header;
+        int r;
+
+        r = ledger_try_header(fd, &header);
+        if (r < 0)
+                return r;
+        *ret_size = header.size;
+        return 0;
 }
 
 int ledger_read_header(int fd, struct ledger_header *ret_header) {

@@ -8,6 +8,9 @@
 
 #include "ledger.h"
 
+/* The size of the file, also while entries are being moved, and when the daemon ended in the middle of that. Errors as below. */
+int ledger_read_size(int fd, uint64_t *ret_size);
+
 /* The ledger's header, at one moment. -EAGAIN entries are being moved all the time; -EIO this is no ledger; another negative errno. */
 int ledger_read_header(int fd, struct ledger_header *ret_header);
 

@@ -25,19 +25,17 @@ static const enum bf_page_state look_states[N_PAGE_STATES] = {
 
 int bf_page_state(struct bf_fileh *fileh, uint64_t offset) {
         API_CALL;
-        struct ledger_header header;
-        uint64_t word;
+        uint64_t size, word;
         int r;
 
         r = fileh_check(fileh);
         if (r < 0)
                 return r;
-        r = ledger_read_header(fileh->ledger, &header);
+        r = ledger_read_size(fileh->ledger, &size);
         if (r < 0)
                 return fileh_fail(fileh, r, NULL, "read page states of");
-        if (offset >= header.size)
-                return errmsg_set(-ENXIO, "no page at %" PRIu64 " of %s: beyond the end of the file (%" PRIu64 " bytes)", offset, fileh->name,
-                                  header.size);
+        if (offset >= size)
+                return errmsg_set(-ENXIO, "no page at %" PRIu64 " of %s: beyond the end of the file (%" PRIu64 " bytes)", offset, fileh->name, size);
         r = ledger_read_word(fileh->ledger, offset / fileh->block_size, &word);
         if (r == 0 && ledger_word_state(word) >= N_PAGE_STATES)
                 r = -EIO;
@@ -70,28 +68,26 @@ int bf_fault_error(const void *addr, int *ret_error) {
 
 int bf_stat(struct bf_fileh *fileh, struct bf_stat *ret) {
         API_CALL;
-        struct chan_packet reply;
-        union wire_msg msg;
+        struct call call;
+        const struct wire_stat_reply *reply = &call.reply.msg.stat_reply;
         int r;
 
         r = fileh_check(fileh);
         if (r < 0)
                 return r;
-        wire_init(&msg, WIRE_STAT, 0);
-        msg.handle.handle = fileh->number;
-        r = session_call(fileh->session, &msg, NULL, 0, &reply);
-        chan_packet_close(&reply);
+        fileh_begin_call(fileh, WIRE_STAT, &call);
+        r = session_call(fileh->session, &call);
         if (r < 0)
                 return fileh_fail(fileh, r, NULL, "get the statistics of");
         *ret = (struct bf_stat) {
-                .size = reply.msg.stat_reply.size,
-                .block_size = reply.msg.stat_reply.block_size,
-                .resident_bytes = reply.msg.stat_reply.resident_bytes,
-                .dirty_bytes = reply.msg.stat_reply.dirty_bytes,
-                .loads = reply.msg.stat_reply.loads,
-                .stores = reply.msg.stat_reply.stores,
-                .evictions = reply.msg.stat_reply.evictions,
-                .faults = reply.msg.stat_reply.faults,
+                .size = reply->size,
+                .block_size = reply->block_size,
+                .resident_bytes = reply->resident_bytes,
+                .dirty_bytes = reply->dirty_bytes,
+                .loads = reply->loads,
+                .stores = reply->stores,
+                .evictions = reply->evictions,
+                .faults = reply->faults,
         };
         return 0;
 }

@@ -22,8 +22,7 @@ static int map_check_protection(const struct bf_fileh *fileh, int prot) {
 
 /* Judges the window asked for, and rounds its length up to whole blocks. */
 static int map_check_window(const struct bf_fileh *fileh, uint64_t offset, size_t length, size_t *ret_length) {
-        struct ledger_header header;
-        uint64_t end, file_end;
+        uint64_t size, end, file_end;
         int r;
 
         if (offset & (fileh->block_size - 1))
@@ -31,13 +30,13 @@ static int map_check_window(const struct bf_fileh *fileh, uint64_t offset, size_
                                   offset, fileh->block_size);
         if (length == 0)
                 return errmsg_set(-EINVAL, "cannot map %s: the length is 0", fileh->name);
-        r = ledger_read_header(fileh->ledger, &header);
+        r = ledger_read_size(fileh->ledger, &size);
         if (r < 0)
                 return fileh_fail(fileh, r, NULL, "map");
-        file_end = (header.size + fileh->block_size - 1) & ~(fileh->block_size - 1);
+        file_end = (size + fileh->block_size - 1) & ~(fileh->block_size - 1);
         if (__builtin_add_overflow(offset, length, &end) || end > file_end)
                 return errmsg_set(-ENXIO, "cannot map %zu bytes at %" PRIu64 " of %s: beyond the end of the file (%" PRIu64 " bytes)", length, offset,
-                                  fileh->name, header.size);
+                                  fileh->name, size);
         end = (end + fileh->block_size - 1) & ~(fileh->block_size - 1);
         *ret_length = (size_t) (end - offset);
         return 0;
@@ -84,36 +83,39 @@ static int mapping_enter_registry(struct mapping *mapping) {
 }
 
 static int mapping_announce(const struct mapping *mapping) {
-        union wire_msg msg;
+        struct call call;
+        int r;
 
-        wire_init(&msg, WIRE_MAP, 0);
-        msg.map.handle = mapping->fileh->number;
-        msg.map.address = (uintptr_t) mapping->address;
-        msg.map.offset = mapping->offset;
-        msg.map.length = mapping->length;
-        return session_call_simple(mapping->fileh->session, &msg);
+        fileh_begin_call(mapping->fileh, WIRE_MAP, &call);
+        call.msg.map.address = (uintptr_t) mapping->address;
+        call.msg.map.offset = mapping->offset;
+        call.msg.map.length = mapping->length;
+        r = session_call(mapping->fileh->session, &call);
+        return r == -EEXIST ? 0 : r; /* the kernel gave this range to no other mapping: another daemon was shown this one already */
 }
 
 /* After this the daemon does nothing to the range any more. */
-static int mapping_withdraw(const struct mapping *mapping) {
-        union wire_msg msg;
+static int mapping_withdraw(struct mapping *mapping) {
+        struct call call;
 
-        wire_init(&msg, WIRE_UNMAP, 0);
-        msg.unmap.handle = mapping->fileh->number;
-        msg.unmap.address = (uintptr_t) mapping->address;
-        return session_call_simple(mapping->fileh->session, &msg);
+        mapping_set_leaving(mapping, true);
+        fileh_begin_call(mapping->fileh, WIRE_UNMAP, &call);
+        call.msg.unmap.address = (uintptr_t) mapping->address;
+        return session_call(mapping->fileh->session, &call);
 }
 
-/* Tells the daemon of a mapping that is complete on this side. */
+/* Tells the daemon of a mapping that is complete on this side. It is in the list before: another daemon is to learn of it, too. */
 static int mapping_publish(struct mapping *mapping) {
         int r;
 
-        r = mapping_announce(mapping);
-        if (r < 0)
-                return r;
         r = fileh_link_mapping(mapping->fileh, mapping);
         if (r < 0)
-                (void) mapping_withdraw(mapping);
+                return r;
+        r = mapping_announce(mapping);
+        if (r < 0) {
+                (void) mapping_withdraw(mapping); /* another daemon may have had room for it */
+                fileh_unlink_mapping(mapping->fileh, mapping);
+        }
         return r;
 }
 
@@ -205,10 +207,13 @@ static int mapping_remove(struct mapping *mapping) {
         int r;
 
         r = mapping_withdraw(mapping);
-        if (!map_is_withdrawn(r))
+        if (!map_is_withdrawn(r)) {
+                mapping_set_leaving(mapping, false);
                 return r;
+        }
         r = mapping_unmap(mapping, true);
         if (r < 0) {
+                mapping_set_leaving(mapping, false);
                 (void) mapping_announce(mapping);
                 uffd_wake(mapping->fileh->uffd, mapping->address, mapping->length);
         }

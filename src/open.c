@@ -40,49 +40,49 @@ static int open_parse_opts(const struct bf_open_opts *opts, struct bf_open_opts 
         return 0;
 }
 
-static unsigned open_wire_flags(const struct bf_fileh *fileh, const struct bf_open_opts *opts) {
+static uint32_t open_wire_flags(const struct bf_fileh *fileh, const struct bf_open_opts *opts) {
         return (opts->flags & BF_SHARED ? WIRE_OPEN_SHARED : 0) | (opts->flags & BF_HUGE ? WIRE_OPEN_HUGE : 0) |
                (fileh->is_readonly ? WIRE_OPEN_READONLY : 0);
 }
 
 static int fileh_send_close(struct bf_fileh *fileh) {
-        union wire_msg msg;
+        struct call call;
 
-        wire_init(&msg, WIRE_CLOSE, 0);
-        msg.handle.handle = fileh->number;
-        return session_call_simple(fileh->session, &msg);
+        fileh_set_leaving(fileh);
+        fileh_begin_call(fileh, WIRE_CLOSE, &call);
+        return session_call(fileh->session, &call);
 }
 
-/* What the daemon said to OPEN. It may have opened the handle without this process having room for the descriptors: then it has to close it again. */
-static int fileh_take_reply(struct bf_fileh *fileh, int r, struct chan_packet *reply) {
-        if (reply->size > 0)
-                fileh->number = reply->msg.open_reply.handle;
-        if (r == -EMFILE && reply->size > 0 && reply->msg.open_reply.error == 0)
-                (void) fileh_send_close(fileh);
-        if (r < 0)
-                return r;
-        if (reply->n_fds != 2) {
-                session_give_up(fileh->session);
-                return -ENOTCONN;
-        }
-        fileh->memory = chan_packet_take(reply, 0);
-        fileh->ledger = chan_packet_take(reply, 1);
-        return 0;
+/* What the daemon said to OPEN, on the keeper's thread: when that sees the end of the connection, the handle is there for another daemon. */
+static void fileh_on_reply(struct call *call, int r) {
+        struct bf_fileh *fileh = call->owner;
+
+        if (call->reply.size > 0)
+                fileh->number = call->reply.msg.open_reply.handle;
+        if (r < 0 || call->reply.n_fds != 2)
+                return;
+        fileh->memory = chan_packet_take(&call->reply, 0);
+        fileh->ledger = chan_packet_take(&call->reply, 1);
+        fileh_set_open(fileh);
 }
 
+/* The daemon may have opened the handle without this process having room for the descriptors: then it has to close it again. */
 static int fileh_send_open(struct bf_fileh *fileh, uint64_t size, const struct bf_open_opts *opts) {
-        int fds[] = { fileh->file, fileh->uffd };
-        struct chan_packet reply;
-        union wire_msg msg;
+        struct call call = { .fds = { fileh->file, fileh->uffd }, .n_fds = 2, .on_reply = fileh_on_reply, .owner = fileh };
         int r;
 
-        wire_init(&msg, WIRE_OPEN, 0);
-        msg.header.flags = open_wire_flags(fileh, opts);
-        msg.open.size = size;
-        msg.open.block_size = opts->block_size;
-        r = session_call(fileh->session, &msg, fds, 2, &reply);
-        r = fileh_take_reply(fileh, r, &reply);
-        chan_packet_close(&reply);
+        wire_init(&call.msg, WIRE_OPEN, 0);
+        call.msg.header.flags = fileh->open_flags;
+        call.msg.open.size = size;
+        call.msg.open.block_size = opts->block_size;
+        r = session_call(fileh->session, &call);
+        chan_packet_close(&call.reply);
+        if (r == -EMFILE && call.reply.size > 0 && call.reply.msg.open_reply.error == 0)
+                (void) fileh_send_close(fileh);
+        if (r == 0 && fileh->memory < 0) {
+                session_give_up(fileh->session);
+                return -EPROTO;
+        }
         return r;
 }
 
@@ -127,6 +127,7 @@ static int fileh_open(struct bf_client *client, int file, const char *name, cons
         r = backing_check(file, name, &backing);
         if (r == 0) {
                 fileh->is_readonly = backing.is_readonly;
+                fileh->open_flags = open_wire_flags(fileh, opts);
                 r = client_uffd_new(client, &fileh->uffd);
         }
         if (r == 0)

@@ -9,54 +9,51 @@
 #include "errmsg.h"
 
 static int pool_fail(const struct bf_client *client, int r, const char *hint, const char *what) {
-        return errmsg_fail(r, hint, "cannot %s of %s", what, client->session.daemon);
+        return errmsg_fail(r, hint, "cannot %s of %s", what, client->dial.daemon);
 }
 
 int bf_pool_stat(struct bf_client *client, struct bf_pool_stat *ret) {
         API_CALL;
-        struct chan_packet reply;
-        union wire_msg msg;
+        struct call call = { .handle = NULL };
+        const struct wire_pool_stat_reply *reply = &call.reply.msg.pool_stat_reply;
         int r;
 
         r = client_check(client);
         if (r < 0)
                 return r;
-        wire_init(&msg, WIRE_POOL_STAT, 0);
-        r = session_call(&client->session, &msg, NULL, 0, &reply);
-        chan_packet_close(&reply);
+        wire_init(&call.msg, WIRE_POOL_STAT, 0);
+        r = session_call(&client->session, &call);
         if (r < 0)
                 return pool_fail(client, r, NULL, "get the statistics");
         *ret = (struct bf_pool_stat) {
-                .pool_bytes = reply.msg.pool_stat_reply.pool_bytes,
-                .resident_bytes = reply.msg.pool_stat_reply.resident_bytes,
-                .dirty_bytes = reply.msg.pool_stat_reply.dirty_bytes,
-                .peers = reply.msg.pool_stat_reply.peers,
-                .filehs = reply.msg.pool_stat_reply.filehs,
-                .mappings = reply.msg.pool_stat_reply.mappings,
-                .faults = reply.msg.pool_stat_reply.faults,
-                .loads = reply.msg.pool_stat_reply.loads,
-                .stores = reply.msg.pool_stat_reply.stores,
-                .evictions = reply.msg.pool_stat_reply.evictions,
+                .pool_bytes = reply->pool_bytes,
+                .resident_bytes = reply->resident_bytes,
+                .dirty_bytes = reply->dirty_bytes,
+                .peers = reply->peers,
+                .filehs = reply->filehs,
+                .mappings = reply->mappings,
+                .faults = reply->faults,
+                .loads = reply->loads,
+                .stores = reply->stores,
+                .evictions = reply->evictions,
         };
         return 0;
 }
 
 int bf_pool_reclaim(struct bf_client *client, uint64_t bytes, uint64_t *ret_reclaimed) {
         API_CALL;
-        struct chan_packet reply;
-        union wire_msg msg;
+        struct call call = { .handle = NULL };
         int r;
 
         r = client_check(client);
         if (r < 0)
                 return r;
-        wire_init(&msg, WIRE_RECLAIM, 0);
-        msg.reclaim.bytes = bytes;
-        r = session_call(&client->session, &msg, NULL, 0, &reply);
-        chan_packet_close(&reply);
+        wire_init(&call.msg, WIRE_RECLAIM, 0);
+        call.msg.reclaim.bytes = bytes;
+        r = session_call(&client->session, &call);
         if (r < 0)
                 return pool_fail(client, r, r == -EPERM ? "only root and the user that bigfiled runs as may" : NULL, "reclaim pages");
         if (ret_reclaimed)
-                *ret_reclaimed = reply.msg.reclaim_reply.bytes;
+                *ret_reclaimed = call.reply.msg.reclaim_reply.bytes;
         return 0;
 }

@@ -20,7 +20,7 @@ static int resize_file(struct bf_fileh *fileh, uint64_t size) {
         r = backing_size(fileh->file, fileh->name, &size_now);
         if (r < 0)
                 return r;
-        if (session_is_lost(fileh->session)) /* before the file is changed, not after */
+        if (fileh_is_lost(fileh)) /* before the file is changed, not after */
                 return fileh_fail(fileh, -ENOTCONN, NULL, "grow");
         if (size_now >= size)
                 return 0;
@@ -31,25 +31,24 @@ static int resize_file(struct bf_fileh *fileh, uint64_t size) {
 }
 
 static int resize_tell(struct bf_fileh *fileh, uint64_t size) {
-        union wire_msg msg;
+        struct call call;
         int r;
 
-        wire_init(&msg, WIRE_RESIZE, 0);
-        msg.resize.handle = fileh->number;
-        msg.resize.size = size;
-        r = session_call_simple(fileh->session, &msg);
+        fileh_begin_call(fileh, WIRE_RESIZE, &call);
+        call.msg.resize.size = size;
+        r = session_call(fileh->session, &call);
         return r < 0 ? fileh_fail(fileh, r, "the file itself has grown", "grow the memory of") : 0;
 }
 
 static int resize_locked(struct bf_fileh *fileh, uint64_t size) {
-        struct ledger_header header;
+        uint64_t size_now;
         int r;
 
-        r = ledger_read_header(fileh->ledger, &header);
+        r = ledger_read_size(fileh->ledger, &size_now);
         if (r < 0)
                 return fileh_fail(fileh, r, NULL, "grow");
-        if (size < header.size)
-                return errmsg_set(-EINVAL, "cannot grow %s to %" PRIu64 " bytes: it has %" PRIu64, fileh->name, size, header.size);
+        if (size < size_now)
+                return errmsg_set(-EINVAL, "cannot grow %s to %" PRIu64 " bytes: it has %" PRIu64, fileh->name, size, size_now);
         if (size > WIRE_FILE_MAX)
                 return fileh_fail(fileh, -EFBIG, NULL, "grow");
         r = resize_file(fileh, size);

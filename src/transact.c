@@ -37,7 +37,7 @@ static int transact_check_writeout(const struct bf_fileh *fileh, unsigned flags)
 
 int bf_writeout(struct bf_fileh *fileh, unsigned flags) {
         API_CALL;
-        union wire_msg msg;
+        struct call call;
         int r;
 
         r = fileh_check(fileh);
@@ -46,36 +46,33 @@ int bf_writeout(struct bf_fileh *fileh, unsigned flags) {
         r = transact_check_writeout(fileh, flags);
         if (r < 0)
                 return r;
-        wire_init(&msg, WIRE_WRITEOUT, 0);
-        msg.header.flags = flags;
-        msg.handle.handle = fileh->number;
-        r = session_call_simple(fileh->session, &msg);
+        fileh_begin_call(fileh, WIRE_WRITEOUT, &call);
+        call.msg.header.flags = flags;
+        r = session_call(fileh->session, &call);
         return r < 0 ? fileh_fail(fileh, r, "pages not stored are still dirty", "write out") : 0;
 }
 
 int bf_discard(struct bf_fileh *fileh) {
         API_CALL;
-        union wire_msg msg;
+        struct call call;
         int r;
 
         r = fileh_check(fileh);
         if (r < 0)
                 return r;
-        wire_init(&msg, WIRE_DISCARD, 0);
-        msg.handle.handle = fileh->number;
-        r = session_call_simple(fileh->session, &msg);
+        fileh_begin_call(fileh, WIRE_DISCARD, &call);
+        r = session_call(fileh->session, &call);
         return r < 0 ? fileh_fail(fileh, r, NULL, "discard the changes of") : 0;
 }
 
 static int transact_send_range(struct bf_fileh *fileh, enum wire_id id, enum wire_advice advice, uint64_t offset, uint64_t length) {
-        union wire_msg msg;
+        struct call call;
 
-        wire_init(&msg, id, 0);
-        msg.range.handle = fileh->number;
-        msg.range.advice = advice;
-        msg.range.offset = offset;
-        msg.range.length = length;
-        return session_call_simple(fileh->session, &msg);
+        fileh_begin_call(fileh, id, &call);
+        call.msg.range.advice = advice;
+        call.msg.range.offset = offset;
+        call.msg.range.length = length;
+        return session_call(fileh->session, &call);
 }
 
 /* Takes a mapping's part of a range out of this process's page tables; the pages themselves stay in the memory. */
@@ -141,5 +138,9 @@ int bf_advise(struct bf_fileh *fileh, uint64_t offset, uint64_t length, enum bf_
         if ((unsigned) advice >= N_WIRE_ADVICES)
                 return errmsg_set(-EINVAL, "unknown advice %d", (int) advice);
         r = transact_send_range(fileh, WIRE_ADVISE, (enum wire_advice) advice, offset, length);
-        return r < 0 ? fileh_fail(fileh, r, NULL, "take advice on") : 0;
+        if (r < 0)
+                return fileh_fail(fileh, r, NULL, "take advice on");
+        if (advice != BF_ADVICE_WILLNEED && advice != BF_ADVICE_DONTNEED)
+                fileh_set_advice(fileh, advice);
+        return 0;
 }

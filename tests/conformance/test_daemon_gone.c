@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The daemon is gone: calls fail, touches that would need it are SIGBUS, nothing hangs, and no page ever reads as zeros. (Rule 30, a restart, is
- * not built.) */
+/* The daemon is gone, and the client does not wait for another: calls fail, touches that would need it are SIGBUS, nothing hangs, and no page ever reads as
+ * zeros. (Rule 30, a restart: tests/e2e/test_restart.c.) */
 
 #include <errno.h>
 #include <signal.h>
@@ -199,6 +199,7 @@ int main(void) {
                 RIG_TEST(test_disconnect_and_start_anew),
         };
 
+        setenv("BIGFILED_RECONNECT_TIMEOUT", "0", 1);
         watchdog_start();
         return cmocka_run_group_tests_name("daemon gone", tests, NULL, NULL);
 }

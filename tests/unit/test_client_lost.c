@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The memory of a client whose daemon is gone: every touch that would need a page is SIGBUS, whether it came before or after the end, and nothing
- * hangs. The daemon is this test: it fills the memory, reads faults or leaves them, and closes the connection. A test that hangs is ended by the
- * harness.
+ * The memory of a client whose daemon is gone, with no other to be found: when the time to wait for one has passed, every touch that would need a
+ * page is SIGBUS, whether it came before or after the end, and nothing hangs. The daemon is this test: it fills the memory, reads faults or leaves
+ * them, and closes the connection. A test that hangs is ended by the harness.
  */
 
 #include <errno.h>
@@ -26,6 +26,7 @@
 
 #include "bfclient.h"
 #include "keeper.h"
+#include "msec.h"
 #include "process.h"
 #include "uffd.h"
 #include "uffd_abi.h"
@@ -33,9 +34,15 @@
 #define PAGE ((size_t) 4096)
 #define N_PAGES 16
 
+/* How long to wait for another daemon. */
+#define IMPATIENT_MSEC 0
+#define PATIENT_MSEC 200
+#define STUBBORN_MSEC 3600000
+
 struct stage {
         struct session session;
         struct handles handles;
+        struct dial dial; /* nobody serves this address */
         struct keeper keeper;
         struct bf_fileh *fileh;
         struct mapping mapping;
@@ -111,7 +118,16 @@ static void stage_map(struct stage *stage) {
         assert_int_equal(fileh_link_mapping(fileh, &stage->mapping), 0);
 }
 
-static int stage_setup(void **state) {
+static int stage_start_keeper(struct stage *stage, int64_t timeout) {
+        const struct keeper_params params = { .session = &stage->session, .handles = &stage->handles, .dial = &stage->dial, .timeout = timeout };
+
+        stage->dial = (struct dial) {
+                .address = { .kind = ADDRESS_UNIX, .path = "/nonexistent/bigfiled.sock" }, .daemon = strdup("the test"), .device = -1,
+        };
+        return keeper_start(&stage->keeper, &params);
+}
+
+static int stage_setup(void **state, int64_t timeout) {
         static struct stage stage;
         int fds[2], uffd;
 
@@ -131,10 +147,23 @@ static int stage_setup(void **state) {
         stage.fileh->memory = memfd_create("memory", MFD_CLOEXEC);
         assert_int_equal(ftruncate(stage.fileh->memory, N_PAGES * PAGE), 0);
         assert_int_equal(handles_add(&stage.handles, stage.fileh), 0);
+        fileh_set_open(stage.fileh);
         stage_map(&stage);
-        assert_int_equal(keeper_start(&stage.keeper, &stage.session, &stage.handles), 0);
+        assert_int_equal(stage_start_keeper(&stage, timeout), 0);
         *state = &stage;
         return 0;
+}
+
+static int stage_setup_impatient(void **state) {
+        return stage_setup(state, IMPATIENT_MSEC);
+}
+
+static int stage_setup_patient(void **state) {
+        return stage_setup(state, PATIENT_MSEC);
+}
+
+static int stage_setup_stubborn(void **state) {
+        return stage_setup(state, STUBBORN_MSEC);
 }
 
 static void stage_unmap(struct stage *stage) {
@@ -156,6 +185,7 @@ static int stage_teardown(void **state) {
         keeper_stop(&stage->keeper);
         session_fini(&stage->session);
         handles_fini(&stage->handles);
+        dial_fini(&stage->dial);
         close(stage->daemon);
         return 0;
 }
@@ -174,6 +204,13 @@ static void stage_end_daemon(struct stage *stage) {
         assert_int_equal(shutdown(stage->daemon, SHUT_RDWR), 0);
 }
 
+/* The daemon ends, and the keeper has seen it. */
+static void stage_suspend(struct stage *stage) {
+        stage_end_daemon(stage);
+        while (session_is_connected(&stage->session))
+                usleep(1000);
+}
+
 static void test_missing(void **state) {
         struct stage *stage = stage_enter(state);
         struct touch touches[2];
@@ -187,20 +224,26 @@ static void test_missing(void **state) {
         }
         assert_int_equal(touch_now(stage->mapping.address + 2 * PAGE, false), SIGBUS);
         assert_int_equal(touch_now(stage->mapping.address + 3 * PAGE, true), SIGBUS);
-        assert_int_equal(touch_now(stage->mapping.address, false), SIGBUS); /* and so for good */
+        assert_int_equal(touch_now(stage->mapping.address, false), SIGBUS); /* and again */
 }
 
-/* The daemon had read the fault, and ended before it answered: nothing tells of that fault any more. */
-static void test_fault_taken(void **state) {
-        struct stage *stage = stage_enter(state);
+/* A touch whose fault the daemon has read. */
+static void stage_take_fault(struct stage *stage, struct touch *touch) {
         struct pollfd p = { .fd = stage->fileh->uffd, .events = POLLIN };
         uintptr_t address;
-        struct touch touch;
 
-        touch_start(&touch, stage->mapping.address + 5 * PAGE + 7, false);
+        touch_start(touch, stage->mapping.address + 5 * PAGE + 7, false);
         assert_int_equal(poll(&p, 1, -1), 1);
         assert_int_equal(uffd_read_fault(stage->fileh->uffd, &address), 1);
         assert_int_equal(address, (uintptr_t) stage->mapping.address + 5 * PAGE);
+}
+
+/* The daemon ended before it answered: nothing tells of that fault any more. */
+static void test_fault_taken(void **state) {
+        struct stage *stage = stage_enter(state);
+        struct touch touch;
+
+        stage_take_fault(stage, &touch);
         stage_end_daemon(stage);
         pthread_join(touch.thread, NULL);
         assert_int_equal(touch.signal, SIGBUS);
@@ -302,7 +345,82 @@ static void test_end(void **state) {
         assert_int_equal(touch_now(stage->mapping.address, false), SIGBUS);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
+struct request {
+        pthread_t thread;
+        struct session *session;
+        int r;
+};
+
+static void *request_run(void *data) {
+        struct request *request = data;
+        struct call call = { .handle = NULL };
+
+        wire_init(&call.msg, WIRE_POOL_STAT, 0);
+        request->r = session_call(request->session, &call);
+        return NULL;
+}
+
+static void request_start(struct request *request, struct stage *stage) {
+        *request = (struct request) { .session = &stage->session };
+        assert_int_equal(pthread_create(&request->thread, NULL, request_run, request), 0);
+}
+
+/* Faults, read by the daemon or not, and requests wait for another daemon as long as they may, and then fail. */
+static void test_timeout(void **state) {
+        struct stage *stage = stage_enter(state);
+        struct touch touches[2];
+        struct request request;
+        int64_t end;
+
+        stage_take_fault(stage, &touches[0]);
+        touch_start(&touches[1], stage->mapping.address, true);
+        request_start(&request, stage);
+        end = msec_now();
+        stage_end_daemon(stage);
+        for (size_t i = 0; i < 2; i++) {
+                pthread_join(touches[i].thread, NULL);
+                assert_int_equal(touches[i].signal, SIGBUS);
+                assert_true(msec_now() - end >= PATIENT_MSEC);
+        }
+        pthread_join(request.thread, NULL);
+        assert_int_equal(request.r, -ENOTCONN);
+        assert_true(msec_now() - end >= PATIENT_MSEC);
+}
+
+/* Until then pages that are there can be read, nothing is said to be lost, and there may be new handles and mappings. */
+static void test_waiting(void **state) {
+        struct stage *stage = stage_enter(state);
+        struct mapping mapping = { .fileh = stage->fileh };
+        struct bf_fileh *fileh;
+        int error;
+
+        stage_show(stage, 7);
+        stage_suspend(stage);
+        assert_int_equal(touch_now(stage->mapping.address + 7 * PAGE, false), 0);
+        assert_int_equal(bf_fault_error(stage->mapping.address, &error), -ENOENT);
+        assert_false(fileh_is_lost(stage->fileh));
+        assert_int_equal(fileh_link_mapping(stage->fileh, &mapping), 0);
+        fileh_unlink_mapping(stage->fileh, &mapping);
+        assert_int_equal(fileh_new(&stage->session, &stage->handles, "other", &fileh), 0);
+        assert_int_equal(handles_add(&stage->handles, fileh), 0);
+        handles_remove(&stage->handles, fileh);
+        fileh_free(fileh);
+}
+
+/* The end of the client is the end of all waiting. */
+static void test_end_while_waiting(void **state) {
+        struct stage *stage = stage_enter(state);
+        struct request request;
+
+        stage_suspend(stage);
+        request_start(&request, stage);
+        keeper_stop(&stage->keeper);
+        pthread_join(request.thread, NULL);
+        assert_int_equal(request.r, -ENOTCONN);
+}
+
+#define TEST_WITH(name, setup) cmocka_unit_test_setup_teardown(name, setup, stage_teardown)
+#define TEST(name) TEST_WITH(name, stage_setup_impatient)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
@@ -315,6 +433,9 @@ int main(void) {
                 TEST(test_nothing_new),
                 TEST(test_crowd),
                 TEST(test_end),
+                TEST_WITH(test_timeout, stage_setup_patient),
+                TEST_WITH(test_waiting, stage_setup_stubborn),
+                TEST_WITH(test_end_while_waiting, stage_setup_stubborn),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
