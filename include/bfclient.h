@@ -130,7 +130,8 @@ int bf_resize(struct bf_fileh *fileh, uint64_t size);
 
 /*
  * Maps length bytes of the file from offset on, at an address of the system's choice. Nothing is loaded yet.
- * Any number of mappings of one handle may exist, overlapping or not; they show the same pages.
+ * Any number of mappings of one handle may exist, overlapping or not; they show the same pages. A mapping must not be moved or grown by mremap(2): what it
+ * moves is no longer the file, and reads as zeros.
  *
  * prot: PROT_READ, or PROT_READ | PROT_WRITE. offset: a multiple of the block size. The memory reaches to the end of the last block; bytes beyond the
  * end of the file read as zero and are never stored.
