@@ -35,15 +35,21 @@ static int fileh_build_memory(struct fileh *fileh, const struct fileh_params *pa
 }
 
 static int fileh_build_ledger(struct fileh *fileh, const struct fileh_params *params) {
-        uint64_t inode;
+        struct ledger_header about = {
+                .block_size = params->block_size,
+                .size = params->size,
+                .file_device = params->identity.device,
+                .file_inode = params->identity.inode,
+                .is_shared = params->is_shared,
+        };
         int r;
 
-        r = memory_inode(&fileh->memory, &inode);
+        r = memory_inode(&fileh->memory, &about.memory_inode);
         if (r < 0)
                 return r;
         if (params->ledger_fd >= 0)
-                return ledger_file_adopt(&fileh->ledger, params->ledger_fd, params->block_size, inode);
-        return ledger_file_init(&fileh->ledger, params->block_size, params->size, inode);
+                return ledger_file_adopt(&fileh->ledger, params->ledger_fd, &about);
+        return ledger_file_init(&fileh->ledger, &about);
 }
 
 static int fileh_build_map(struct fileh *fileh, const struct fileh_params *params) {
@@ -130,7 +136,12 @@ void fileh_unref(struct fileh *fileh) {
 
 /* Writers share with their own user only; readers with anybody, for who passes a descriptor may read that file anyway. */
 bool fileh_may_join(const struct fileh *fileh, const struct fileh_params *params) {
-        return !params->is_writable || !fileh->has_writer || fileh->uid == params->uid;
+        return fileh->is_shared && params->is_shared && (!params->is_writable || !fileh->has_writer || fileh->uid == params->uid);
+}
+
+bool fileh_is_of(const struct fileh *fileh, const struct fileh_params *params) {
+        return fileh->block_size == params->block_size && fileh->memory.huge == params->is_huge &&
+               fileh->identity.device == params->identity.device && fileh->identity.inode == params->identity.inode;
 }
 
 struct fileh *fileh_find_shared(struct pager *pager, const struct fileh_params *params) {
@@ -139,9 +150,7 @@ struct fileh *fileh_find_shared(struct pager *pager, const struct fileh_params *
         for (uint32_t id = idtable_next(&pager->filehs, 0); id; id = idtable_next(&pager->filehs, id)) {
                 struct fileh *fileh = idtable_get(&pager->filehs, id);
 
-                if (!fileh->is_shared || fileh->is_closing || fileh->block_size != params->block_size || fileh->memory.huge != params->is_huge ||
-                    fileh->identity.device != params->identity.device || fileh->identity.inode != params->identity.inode ||
-                    !fileh_may_join(fileh, params))
+                if (fileh->is_closing || !fileh_is_of(fileh, params) || !fileh_may_join(fileh, params))
                         continue;
                 if (!found || fileh->uid == params->uid)
                         found = fileh;

@@ -88,7 +88,10 @@ int fileh_new(struct pager *pager, const struct fileh_params *params, struct fil
 void fileh_ref(struct fileh *fileh);
 void fileh_unref(struct fileh *fileh);
 
-/* May a client with such an open share it? Of the same file they are already. */
+/* Is it of the file that such an open names, in blocks of that size? */
+bool fileh_is_of(const struct fileh *fileh, const struct fileh_params *params);
+
+/* May a client with such an open share it? */
 bool fileh_may_join(const struct fileh *fileh, const struct fileh_params *params);
 
 /* The shared fileh that such an open would join, or NULL. */

@@ -91,7 +91,7 @@ static int ledger_file_map(struct ledger_file *ledger, int fd, uint64_t length) 
         return 0;
 }
 
-int ledger_file_init(struct ledger_file *ledger, uint64_t block_size, uint64_t size, uint64_t memory_inode) {
+int ledger_file_init(struct ledger_file *ledger, const struct ledger_header *about) {
         int fd = -1, r;
 
         r = ledger_file_create(&fd);
@@ -102,21 +102,28 @@ int ledger_file_init(struct ledger_file *ledger, uint64_t block_size, uint64_t s
                 close(fd);
                 return r;
         }
-        *ledger->memory.header =
-                (struct ledger_header) { .magic = LEDGER_MAGIC, .block_size = block_size, .size = size, .memory_inode = memory_inode };
+        *ledger->memory.header = *about;
+        ledger->memory.header->magic = LEDGER_MAGIC;
         return 0;
 }
 
-static bool ledger_file_is_sound(const struct ledger_file *ledger, uint64_t block_size, uint64_t memory_inode) {
+/* The daemon that wrote it knew: who brings it now may be another client than those it was made for. */
+static bool ledger_file_is_about(const struct ledger_file *ledger, const struct ledger_header *about) {
+        const struct ledger_header *header = ledger->memory.header;
+
+        return header->memory_inode == about->memory_inode && header->file_device == about->file_device &&
+               header->file_inode == about->file_inode && header->block_size == about->block_size && header->is_shared == about->is_shared;
+}
+
+static bool ledger_file_is_sound(const struct ledger_file *ledger) {
         const struct ledger_header *header = ledger->memory.header;
         uint64_t capacity = header->capacity;
 
-        return header->magic == LEDGER_MAGIC && header->block_size == block_size && header->memory_inode == memory_inode &&
-               capacity >= LEDGER_CAPACITY_MIN && (capacity & (capacity - 1)) == 0 && capacity <= ledger->length / sizeof(uint64_t) &&
+        return header->magic == LEDGER_MAGIC && capacity >= LEDGER_CAPACITY_MIN && (capacity & (capacity - 1)) == 0 && capacity <= ledger->length / sizeof(uint64_t) &&
                ledger_table_offset(capacity) + ledger_table_bytes(capacity) <= ledger->length;
 }
 
-int ledger_file_adopt(struct ledger_file *ledger, int fd, uint64_t block_size, uint64_t memory_inode) {
+int ledger_file_adopt(struct ledger_file *ledger, int fd, const struct ledger_header *about) {
         struct stat st;
         int copy, r;
 
@@ -128,7 +135,7 @@ int ledger_file_adopt(struct ledger_file *ledger, int fd, uint64_t block_size, u
                 close(copy);
                 return r;
         }
-        if (ledger_file_is_sound(ledger, block_size, memory_inode)) {
+        if (ledger_file_is_sound(ledger) && ledger_file_is_about(ledger, about)) {
                 ledger->memory.header->seq += ledger->memory.header->seq & 1; /* it ended while it moved entries */
                 return 0;
         }

@@ -13,11 +13,12 @@ struct ledger_file {
         uint64_t length; /* bytes */
 };
 
-/* memory_inode: of the memory it is about */
-int ledger_file_init(struct ledger_file *ledger, uint64_t block_size, uint64_t size, uint64_t memory_inode);
+/* about: what the header says of the fileh. Magic and table are set here. */
+int ledger_file_init(struct ledger_file *ledger, const struct ledger_header *about);
 
-/* Takes up the ledger of a daemon that is gone; fd is borrowed. -EINVAL: it is not one, or not of that memory and block size. */
-int ledger_file_adopt(struct ledger_file *ledger, int fd, uint64_t block_size, uint64_t memory_inode);
+/* Takes up the ledger of a daemon that is gone; fd is borrowed. -EINVAL: it is not one, or it is about another
+ * fileh: another memory, file or block size, or shared by clients where this is not, or the other way round. */
+int ledger_file_adopt(struct ledger_file *ledger, int fd, const struct ledger_header *about);
 
 /* The table it has now, of header->capacity words, to be returned with memory.table_put(). */
 int ledger_file_table(struct ledger_file *ledger, uint64_t **ret_words);

@@ -78,14 +78,24 @@ int memory_inode(const struct memory *memory, uint64_t *ret) {
         return 0;
 }
 
+/* hugetlbfs tells no holes. */
+static int memory_next_of_huge(const struct memory *memory, uint64_t offset, uint64_t *ret_begin, uint64_t *ret_end) {
+        struct stat st;
+
+        if (fstat(memory->fd, &st) < 0)
+                return -errno;
+        if (offset >= (uint64_t) st.st_size)
+                return -ENXIO;
+        *ret_begin = offset;
+        *ret_end = (uint64_t) st.st_size;
+        return 0;
+}
+
 int memory_next_data(const struct memory *memory, uint64_t offset, uint64_t *ret_begin, uint64_t *ret_end) {
         off_t begin, end;
 
-        if (memory->huge) {
-                *ret_begin = offset;
-                *ret_end = UINT64_MAX;
-                return 0;
-        }
+        if (memory->huge)
+                return memory_next_of_huge(memory, offset, ret_begin, ret_end);
         begin = lseek(memory->fd, (off_t) offset, SEEK_DATA);
         if (begin < 0)
                 return -errno;

@@ -68,9 +68,9 @@ static void place_run_event(const struct place_run *run, struct fileh *fileh, en
 }
 
 /* A block of many pages is filled page by page. Were it writable at once, a daemon that ends half way would leave a dirty block that has not all
- * its content. */
+ * its content. A huge page is filled at once, but who adopts the memory cannot see whether it is there: it, too, is not called dirty before. */
 static bool place_needs_two_steps(const struct place_run *run, const struct fileh *fileh) {
-        return run->write && fileh->block_size > memory_page_size(&fileh->memory);
+        return run->write && (fileh->memory.huge || fileh->block_size > memory_page_size(&fileh->memory));
 }
 
 /* If the mapping does not take the content (the client has changed its address space, or something lies in the memory already), the memory does. */

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <unistd.h>
@@ -97,20 +98,18 @@ static int request_open_handle(struct request *request, struct fileh *fileh, con
         return r < 0 ? r : REQUEST_TAKEN;
 }
 
+/* found: the fileh to join, or NULL. */
 static int request_open_with(struct pager *pager, struct request *request, struct fileh *found, const struct fileh_params *params) {
         struct fileh *fileh = found;
         int r;
 
-        if (found) {
-                r = request_join(request, found, params);
+        if (found)
                 fileh_ref(found);
-        } else
-                r = request_new_fileh(pager, request, params, &fileh);
-        if (r == 0 || found) {
-                if (r == 0)
-                        r = request_open_handle(request, fileh, params);
+        r = found ? request_join(request, found, params) : request_new_fileh(pager, request, params, &fileh);
+        if (r == 0)
+                r = request_open_handle(request, fileh, params);
+        if (fileh)
                 fileh_unref(fileh);
-        }
         return r;
 }
 
@@ -141,11 +140,13 @@ static int request_open(struct pager *pager, struct request *request) {
         return request_open_with(pager, request, params.is_shared ? fileh_find_shared(pager, &params) : NULL, &params);
 }
 
-/* The number of a memory that a daemon of ours made. */
+/* The number of a memory that a daemon of ours made. Who was given it read-only does not come back as one who writes. */
 static int request_memory_inode(const struct request *request, const struct fileh_params *params, uint64_t *ret) {
         struct memory memory;
         int r;
 
+        if (params->is_writable && (fcntl(request->memory_fd, F_GETFL) & O_ACCMODE) != O_RDWR)
+                return -EINVAL;
         r = memory_adopt(&memory, request->memory_fd, params->size, params->is_huge);
         if (r < 0)
                 return r;
@@ -154,7 +155,8 @@ static int request_memory_inode(const struct request *request, const struct file
         return r;
 }
 
-/* Who brings a memory that another client brought before joins that one's fileh, if it is a shared one. */
+/* Who brings a memory that another client brought before joins that one's fileh, if it is a shared one. Whether it is of the file that comes with it is
+ * asked of the fileh there is, or else of the ledger. */
 static int request_adopt(struct pager *pager, struct request *request) {
         struct fileh_params params;
         struct fileh *found;
@@ -167,7 +169,9 @@ static int request_adopt(struct pager *pager, struct request *request) {
         if (r < 0)
                 return r;
         found = fileh_find_adopted(pager, inode);
-        if (found && (!params.is_shared || !fileh_may_join(found, &params)))
+        if (found && !fileh_is_of(found, &params))
+                return -EINVAL;
+        if (found && !fileh_may_join(found, &params))
                 return -EBUSY;
         params.memory_fd = request->memory_fd;
         params.ledger_fd = request->ledger_fd;

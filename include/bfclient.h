@@ -39,12 +39,15 @@
  *     bf_munmap, bf_close and bf_disconnect work all the same.
  *
  * When the daemon is gone
- *   Nothing is lost, dirty pages included, however the daemon ended: the library looks for another one at the same address (or starts another private one) and
- *   hands it all that this process has. Meanwhile functions wait, and so do threads that touch a page not in RAM; what is in RAM can be read and, if dirty,
- *   written. bf_munmap, bf_close and bf_disconnect do not wait.
+ *   Nothing is lost, dirty pages included, however the daemon ended: the library looks for another one at the same address (or starts another
+ *   private one) and hands it all that this process has. Meanwhile functions wait, and so do threads that touch a page not in RAM; what is in RAM
+ *   can be read and, if dirty, written. bf_munmap, bf_close and bf_disconnect do not wait.
  *   After $BIGFILED_RECONNECT_TIMEOUT seconds (decimals allowed; read by bf_connect; default 30; 0: at once) without a daemon, functions that need one return
  *   -ENOTCONN, and mappings raise SIGBUS where a page would have to come from the daemon; bf_fault_error() says ENOTCONN. As soon as one is there again
  *   everything works again, the pages that raised SIGBUS included. bf_errmsg() tells why none was reached.
+ *   Of a BF_SHARED fileh that holds only if its users come back before anything new happens to it: what one writes before he is back is not tracked, and a
+ *   writeout by another may miss it; who opens the file anew before that does not join them; and if the first one back closes it before a second
+ *   one is back, it is gone with what was dirty.
  *   A handle that another daemon cannot take up (it runs as another user, say, or lacks memory) is lost: -ENOTCONN and SIGBUS, while other handles go on.
  *
  * Touching memory

@@ -27,6 +27,9 @@ struct ledger_header {
         uint64_t block_size;
         uint64_t size;         /* of the file, bytes */
         uint64_t memory_inode; /* of the memory it belongs to; 0: the daemon has closed the fileh and drops its pages */
+        uint64_t file_device;  /* of the file */
+        uint64_t file_inode;
+        uint64_t is_shared; /* 1: of a fileh that clients share */
 };
 
 /* Page states, as they are in a word. The numbers are part of the protocol. */

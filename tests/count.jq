@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# From meson's testlog.json (jq -rs): "PASSED FAILED SKIPPED". A program of cmocka or bats counts as the tests that it ran, any other as one. A program that
-# went wrong has at least one failure, whatever it managed to print.
+# From meson's testlog.json (jq -rs): "PASSED FAILED SKIPPED". A program of cmocka or bats counts as the tests that it ran, any other as one. A
+# program that went wrong has at least one failure, whatever it managed to print.
 
 def total(pattern): [scan(pattern) | .[0] | tonumber] | add // 0;
 def lines(pattern): [scan(pattern)] | length;

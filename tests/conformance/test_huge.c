@@ -204,6 +204,38 @@ static void test_block_size(void **state) {
         assert_int_equal(rig_pool_stat(rig->clients[0]).filehs, 0);
 }
 
+/* rule 30: another daemon takes up huge pages; a first write is there or is not, a clean page is as in the file */
+static void test_another_daemon(void **state) {
+        struct rig *rig = rig_here(state);
+        volatile uint64_t *map;
+        struct bf_fileh *fileh;
+        const char *path;
+        uint64_t word;
+
+        reserve(N_RESERVED);
+        path = make_file(rig, 6);
+        rig_daemon(rig, "--pool", "24M", NULL);
+        fileh = open_huge(rig_client(rig), path, O_RDWR, 0);
+        map = map_huge(fileh, 0, 6, PROT_READ | PROT_WRITE);
+        assert_int_equal(map[1 * HUGE_WORDS], 1);
+        map[2 * HUGE_WORDS + 5] = 55;
+        daemonproc_kill(&rig->daemon);
+        rig_daemon(rig, "--pool", "24M", NULL);
+        assert_int_equal(map[1 * HUGE_WORDS + 7], 1);
+        assert_int_equal(map[2 * HUGE_WORDS + 5], 55);
+        assert_int_equal(map[2 * HUGE_WORDS + 6], 2);
+        assert_int_equal(map[3 * HUGE_WORDS], 3);
+        assert_int_equal(rig_stat(fileh).dirty_bytes, HUGE);
+        assert_int_equal(state_of(fileh, 5), BF_PAGE_EMPTY);
+        map[1 * HUGE_WORDS] = 11;
+        assert_int_equal(state_of(fileh, 1), BF_PAGE_DIRTY);
+        assert_int_equal(bf_writeout(fileh, RIG_STORE_MARK), 0);
+        assert_int_equal(tempfile_read(path, 2 * HUGE + 40, &word, sizeof(word)), 0);
+        assert_int_equal(word, 55);
+        assert_int_equal(tempfile_read(path, 1 * HUGE, &word, sizeof(word)), 0);
+        assert_int_equal(word, 11);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_a_transaction),
@@ -211,6 +243,7 @@ int main(void) {
                 RIG_TEST(test_read_only_and_shared),
                 RIG_TEST(test_none_reserved),
                 RIG_TEST(test_block_size),
+                RIG_TEST(test_another_daemon),
         };
 
         watchdog_start();

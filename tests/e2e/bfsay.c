@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A client to be told on its command line what to do, and to say what came of it. The first argument is the address (an empty one: NULL), each other one a
- * command with its words. It stops at the first failure with "COMMAND: ERRNO: bf_errmsg()" on stderr and exit status 1.
+ * A client to be told on its command line what to do, and to say what came of it. The first argument is the address (an empty one: NULL), each other
+ * one a command with its words. It stops at the first failure with "COMMAND: ERRNO: bf_errmsg()" on stderr and exit status 1.
  */
 
 #include <errno.h>

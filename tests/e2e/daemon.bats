@@ -263,7 +263,8 @@ cannot() {
 @test "it ends in good order with clients connected, and they learn of it" {
         start_daemon
         truncate -s 1M "$dir/file"
-        BIGFILED_RECONNECT_TIMEOUT=0.1 "$BFSAY_PROGRAM" "unix:$socket" "open $dir/file rw" "mmap 0 1048576 rw" "write 0" "say ready" "wait" "writeout" >"$dir/said" 2>&1 3>&- <"$dir/ready" &
+        BIGFILED_RECONNECT_TIMEOUT=0.1 "$BFSAY_PROGRAM" "unix:$socket" "open $dir/file rw" "mmap 0 1048576 rw" "write 0" "say ready" "wait" \
+                "writeout" >"$dir/said" 2>&1 3>&- <"$dir/ready" &
         pids+=($!)
         exec {input}>"$dir/ready"
         soon grep -q ready "$dir/said"

@@ -224,7 +224,8 @@ refuses() {
         mkfifo "$dir/go"
         for last in "open $file rw" "mmap 0 4096 r" "writeout" "discard" "invalidate 0 4096" "load 0 4096" "resize 100000" "reclaim 0"; do
                 rm -f "$dir/said"
-                BIGFILED_RECONNECT_TIMEOUT=0.1 "$BFSAY_PROGRAM" "unix:$socket" "open $file rw" "mmap 0 4096 r" "say ready" "wait" "$last" >"$dir/said" 2>&1 <"$dir/go" 3>&- &
+                BIGFILED_RECONNECT_TIMEOUT=0.1 "$BFSAY_PROGRAM" "unix:$socket" "open $file rw" "mmap 0 4096 r" "say ready" "wait" \
+                        "$last" >"$dir/said" 2>&1 <"$dir/go" 3>&- &
                 client=$!
                 pids+=("$client")
                 exec {go}>"$dir/go"

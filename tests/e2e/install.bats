@@ -22,7 +22,8 @@ teardown_file() {
 
 # The functions that the header declares, one a line.
 declared() {
-        gcc -E -P "$root$prefix/include/bfclient.h" | tr '\n' ' ' | tr ';' '\n' | sed -nE 's/.*[ *](bf_[a-z_]+) ?\([^*].*/\1/p' | grep -v '^bf_file_ops$' | sort -u
+        gcc -E -P "$root$prefix/include/bfclient.h" | tr '\n' ' ' | tr ';' '\n' |
+                sed -nE 's/.*[ *](bf_[a-z_]+) ?\([^*].*/\1/p' | grep -v '^bf_file_ops$' | sort -u
 }
 
 exported() {
@@ -94,7 +95,8 @@ compile() {
         {
                 printf '#include <bfclient.h>\n#include <fcntl.h>\n#include <sys/mman.h>\nint main(void) { size_t length = 8192;\n'
                 sed -n '/^ \*      struct bf_client \*client;/,/^ \*      bf_disconnect(client);/s/^ \*//p' "$root$prefix/include/bfclient.h" |
-                        sed "s|/data/array|$dir/array|; s|\.\.\. read and write memory \.\.\.|((uint64_t *) memory)[512] += 5;|; s|\(r = .*\);|\1; if (r < 0) return 1;|"
+                        sed "s|/data/array|$dir/array|; s|\.\.\. read and write memory \.\.\.|((uint64_t *) memory)[512] += 5;|" |
+                        sed 's|\(r = .*\);|\1; if (r < 0) return 1;|'
                 printf 'return 0; }\n'
         } >"$dir/dialogue.c"
         compile "$dir/dialogue.c"

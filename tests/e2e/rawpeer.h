@@ -3,8 +3,8 @@
 #define BF_TEST_RAWPEER_H
 
 /*
- * A client that speaks the protocol by itself, right or wrong, without the library. For cmocka tests with a rig; beside it an honest client of the library
- * tells whether others suffer.
+ * A client that speaks the protocol by itself, right or wrong, without the library. For cmocka tests with a rig; beside it an honest client of the
+ * library tells whether others suffer.
  */
 
 #include "chan.h"

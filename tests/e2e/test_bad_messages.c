@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Messages that are none, or come at the wrong time: the connection they came by is closed, nothing of them is done, nothing stays behind in the daemon, and
- * others notice nothing.
+ * Messages that are none, or come at the wrong time: the connection they came by is closed, nothing of them is done, nothing stays behind in the
+ * daemon, and others notice nothing.
  */
 
 #include <errno.h>
@@ -13,27 +13,45 @@
 #include "rawpeer.h"
 #include "watchdog.h"
 
+enum fault {
+        FAULT_DIRECTION, /* the id of a reply */
+        FAULT_SIZE,      /* the header says more than there is */
+        FAULT_FLAGS,
+        FAULT_N_FDS, /* the header says one more than there are */
+        FAULT_SHORT,
+        FAULT_FDS, /* descriptors that it does not have */
+        FAULT_LONG,
+        N_FAULTS,
+};
+
+static void send_faulty(int line, unsigned id, enum fault fault) {
+        struct {
+                union wire_msg msg;
+                uint8_t more[WIRE_MSG_MAX];
+        } packet = { .more = { 0 } };
+        struct wire_header *header = &packet.msg.header;
+        size_t size;
+
+        wire_init(&packet.msg, id > 0 && id < N_WIRE_IDS ? id : WIRE_STAT, 5);
+        size = fault == FAULT_SHORT ? sizeof(*header) - 6 : fault == FAULT_LONG ? sizeof(packet) : header->size;
+        header->id = (uint16_t) (fault == FAULT_DIRECTION ? id | WIRE_REPLY : id);
+        header->size += fault == FAULT_SIZE ? 8 : 0;
+        header->flags = fault == FAULT_FLAGS ? 1u << 31 : 0;
+        header->n_fds = fault == FAULT_N_FDS;
+        (void) rawpeer_send(line, &packet, size, line, fault == FAULT_FDS ? 3 : 0);
+}
+
 static void test_every_kind_of_malformed_message(void **state) {
-        static const uint8_t zeros[2 * WIRE_MSG_MAX];
         struct rig *rig = rig_here(state);
         struct bystander bystander;
 
         rig_daemon(rig, NULL);
         bystander_begin(rig, &bystander);
         for (unsigned id = 0; id <= N_WIRE_IDS; id++)
-                for (unsigned fault = 0; fault < 7; fault++) {
-                        bool known = id > 0 && id < N_WIRE_IDS;
+                for (enum fault fault = FAULT_DIRECTION; fault < N_FAULTS; fault++) {
                         int line = rawpeer_greet(rig, NULL);
-                        union wire_msg msg;
 
-                        wire_init(&msg, known ? id : WIRE_STAT, 5);
-                        msg.header.id = (uint16_t) (fault == 0 ? id | WIRE_REPLY : id);
-                        msg.header.size += fault == 1 ? 8 : 0;
-                        msg.header.flags = fault == 2 ? 1u << 31 : 0;
-                        msg.header.n_fds = fault == 3;
-                        /* 4: cut short; 5: with descriptors that it does not have; 6: too long for any */
-                        (void) rawpeer_send(line, fault == 6 ? zeros : msg.bytes, fault == 6 ? sizeof(zeros) : fault == 4 ? 10 : msg.header.size, line,
-                                            fault == 5 ? 3 : 0);
+                        send_faulty(line, id, fault);
                         assert_closed(line);
                 }
         bystander_assert_well(rig, &bystander);
@@ -66,7 +84,7 @@ static void test_nothing_before_hello(void **state) {
                 union wire_msg msg;
 
                 wire_init(&msg, id, 1);
-                msg.header.n_fds = id == WIRE_OPEN ? 2 : 0;
+                msg.header.n_fds = id == WIRE_OPEN ? 2 : id == WIRE_ADOPT ? 4 : 0;
                 assert_int_equal(rawpeer_send(line, &msg, msg.header.size, line, msg.header.n_fds), 0);
                 assert_closed(line);
         }
@@ -158,7 +176,7 @@ static void test_gone_before_the_answer(void **state) {
                 line = rawpeer_greet(rig, &device);
                 rawpeer_open(rig, line, device, &file);
                 wire_init(&msg, id, 5);
-                if (id != WIRE_HELLO && id != WIRE_OPEN)
+                if (id != WIRE_HELLO && id != WIRE_OPEN && id != WIRE_ADOPT)
                         msg.handle.handle = file.handle;
                 if (id == WIRE_MAP) {
                         msg.map.address = file.address;
@@ -166,7 +184,7 @@ static void test_gone_before_the_answer(void **state) {
                 }
                 if (id == WIRE_LOAD)
                         msg.range.length = RAWPEER_PAGES * RIG_PAGE;
-                msg.header.n_fds = id == WIRE_OPEN ? 2 : 0;
+                msg.header.n_fds = id == WIRE_OPEN ? 2 : id == WIRE_ADOPT ? 4 : 0;
                 assert_int_equal(rawpeer_send(line, &msg, msg.header.size, file.uffd, msg.header.n_fds), 0);
                 close(line);
                 close(device);

@@ -86,8 +86,8 @@ static void shuffle(uint32_t *numbers, uint32_t n) {
 }
 
 /*
- * The growth of the whole daemon, from before the first client on, for each page that is in RAM: looked at again and again while a pool of 256 MiB fills, for
- * it depends on how full the tables are at the moment.
+ * The growth of the whole daemon, from before the first client on, for each page that is in RAM: looked at again and again while a pool of 256 MiB
+ * fills, for it depends on how full the tables are at the moment.
  */
 static void test_a_page(void **state) {
         const uint32_t n_pages = 256 * MIB / RIG_PAGE, n_first = 64 * MIB / RIG_PAGE;

@@ -4,8 +4,8 @@
  * What programs do with memory gives the same on a big file of 1 GiB in a pool of 16 MiB as on the plain file: memcmp, fwrite, write,
  * a checksum, qsort.
  *
- * qsort is given 8 MiB at a time, and each part is stored before the next is sorted: what was written stays in RAM until it is stored, so that no more than
- * the pool can be dirty at once. Every word of the 1 GiB takes part, in 128 parts.
+ * qsort is given 8 MiB at a time, and each part is stored before the next is sorted: what was written stays in RAM until it is stored, so that no
+ * more than the pool can be dirty at once. Every word of the 1 GiB takes part, in 128 parts.
  */
 
 #include <pthread.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Peers that say anything at all: messages of every kind in any order, their fields, lengths and descriptors mostly plausible and often wrong. The daemon
- * lives, others are served, and in the end nothing of it is left. BF_RANDOM_SEED and BF_RANDOM_STEPS in the environment change what they say.
+ * Peers that say anything at all: messages of every kind in any order, their fields, lengths and descriptors mostly plausible and often wrong. The
+ * daemon lives, others are served, and in the end nothing of it is left. BF_RANDOM_SEED and BF_RANDOM_STEPS in the environment change what they say.
  */
 
 #include <errno.h>
@@ -39,7 +39,9 @@ static bool sometimes(unsigned percent) {
 }
 
 static uint64_t some_number(void) {
-        static const uint64_t numbers[] = { 0, 1, 4095, 4096, 8192, 65536, 1 << 21, INT32_MAX, UINT32_MAX, UINT64_C(1) << 47, WIRE_FILE_MAX, INT64_MAX, UINT64_MAX };
+        static const uint64_t numbers[] = {
+                0, 1, 4095, 4096, 8192, 65536, 1 << 21, INT32_MAX, UINT32_MAX, UINT64_C(1) << 47, WIRE_FILE_MAX, INT64_MAX, UINT64_MAX,
+        };
 
         return sometimes(70) ? any(RAWPEER_PAGES + 2) * RIG_PAGE : numbers[any(sizeof(numbers) / sizeof(*numbers))];
 }
@@ -62,12 +64,15 @@ static void talker_end(struct talker *talker) {
 static void fill(const struct talker *talker, union wire_msg *msg) {
         uint32_t handle = sometimes(90) ? talker->file.handle : (uint32_t) any(8);
 
-        msg->header.flags = msg->header.id == WIRE_OPEN || msg->header.id == WIRE_WRITEOUT || sometimes(1) ? (uint32_t) any(8) : 0;
+        bool has_flags = msg->header.id == WIRE_OPEN || msg->header.id == WIRE_ADOPT || msg->header.id == WIRE_WRITEOUT;
+
+        msg->header.flags = has_flags || sometimes(1) ? (uint32_t) any(8) : 0;
         switch (msg->header.id) {
         case WIRE_HELLO:
                 msg->hello.version = WIRE_VERSION;
                 break;
         case WIRE_OPEN:
+        case WIRE_ADOPT:
                 msg->open.size = some_number();
                 msg->open.block_size = sometimes(80) ? UINT64_C(4096) << any(10) : some_number();
                 break;
@@ -98,7 +103,7 @@ static void fill(const struct talker *talker, union wire_msg *msg) {
 
 /* -EPIPE: the daemon has closed. */
 static int say_something(const struct talker *talker, uint32_t serial) {
-        int fds[2] = { talker->backing, talker->file.uffd };
+        int fds[4] = { talker->backing, talker->file.uffd, talker->file.memory, talker->file.ledger };
         unsigned id = sometimes(98) ? 2 + (unsigned) any(N_WIRE_IDS - 2) : (unsigned) any(N_WIRE_IDS + 2);
         union wire_msg msg;
         size_t size;
@@ -111,9 +116,9 @@ static int say_something(const struct talker *talker, uint32_t serial) {
                 msg.bytes[any(size)] ^= (uint8_t) (1u << any(8));
         if (sometimes(1))
                 size = any(WIRE_MSG_MAX + 1);
-        if (id == WIRE_OPEN && msg.header.size == sizeof(msg.open) && sometimes(90))
-                return chan_send(talker->line, &msg, fds, sometimes(95) ? 2 : (unsigned) any(3));
-        return rawpeer_send(talker->line, &msg, size, fds[any(2)], sometimes(1) ? (unsigned) any(6) : 0);
+        if ((id == WIRE_OPEN || id == WIRE_ADOPT) && msg.header.size == sizeof(msg.open) && sometimes(90))
+                return chan_send(talker->line, &msg, fds, sometimes(5) ? (unsigned) any(5) : id == WIRE_OPEN ? 2 : 4);
+        return rawpeer_send(talker->line, &msg, size, fds[any(4)], sometimes(1) ? (unsigned) any(6) : 0);
 }
 
 /* Takes the replies that are there, with their descriptors; now and then waits for one, or too many requests would be under way. */

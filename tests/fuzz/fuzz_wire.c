@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Any bytes as a packet, through a real socket: what arrives must be what was sent or be refused whole, no descriptor may stay open, and what passes the
- * validation must have the shape that the rest of the code relies on. The first byte of the input says how many descriptors come with the packet.
+ * Any bytes as a packet, through a real socket: what arrives must be what was sent or be refused whole, no descriptor may stay open, and what passes
+ * the validation must have the shape that the rest of the code relies on. The first byte of the input says how many descriptors come with the packet.
  */
 
 #include <errno.h>

@@ -3,8 +3,9 @@
 #define BF_TEST_KERNEL_LAB_H
 
 /*
- * Two processes to try the kernel with: the test plays the daemon, a forked client has the memory mapped and registered, and its threads ("hands") touch it
- * when told. Nothing of bigfiled runs here. The test itself never maps the memory, so it never waits in a fault; an alarm ends what hangs.
+ * Two processes to try the kernel with: the test plays the daemon, a forked client has the memory mapped and registered, and its threads ("hands")
+ * touch it when told. Nothing of bigfiled runs here. The test itself never touches registered memory, so it never waits in a fault; an alarm ends
+ * what hangs.
  */
 
 #include <stdbool.h>
@@ -109,7 +110,7 @@ void lab_assert_asleep(struct lab *lab, unsigned hand);
 void lab_assert_fault(struct lab *lab, uint64_t address, uint64_t flags);
 void lab_assert_no_event(struct lab *lab);
 
-/* One ioctl (or fallocate) each, on pages of lab->page_size; 0 or a negative errno, and how many bytes were done (or what else the kernel says there), if ret_done is not NULL. */
+/* One ioctl (or fallocate) each, on pages of lab->page_size. 0 or a negative errno; *ret_done, unless NULL, gets how many bytes were done. */
 int lab_copy(struct lab *lab, uint64_t address, uint64_t n_pages, uint64_t value, uint64_t mode, int64_t *ret_done);
 int lab_continue(struct lab *lab, uint64_t address, uint64_t n_pages, uint64_t mode, int64_t *ret_done);
 int lab_poison(struct lab *lab, uint64_t address, uint64_t n_pages, int64_t *ret_done);

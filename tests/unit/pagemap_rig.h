@@ -3,8 +3,8 @@
 #define BF_TEST_PAGEMAP_RIG_H
 
 /*
- * A map for a test, whose tables come from malloc and are watched: each is zeroed when handed out, at most two are in use, all are given back. Each change can be
- * looked at from both sides: the map's, and the ledger's as a client reads it.
+ * A map for a test, whose tables come from malloc and are watched: each is zeroed when handed out, at most two are in use, all are given back. Each
+ * change can be looked at from both sides: the map's, and the ledger's as a client reads it.
  */
 
 #include <setjmp.h>

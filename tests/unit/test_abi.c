@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The public API is fixed: programs outside this tree compile against it, and run with a library that is newer than they are. Each function's type, each number
- * and the place of each field, from a list of its own.
+ * The public API is fixed: programs outside this tree compile against it, and run with a library that is newer than they are. Each function's type,
+ * each number and the place of each field, from a list of its own.
  */
 
 #include <setjmp.h>

@@ -59,6 +59,75 @@ static void test_default_mode_lets_another_uid_reopen(void **state) {
         close(fd);
 }
 
+/* Another daemon of the same user takes up what clients kept of the first. */
+static void test_the_owner_can_reopen_what_is_readonly(void **state) {
+        int fd = make_memfd(0600), readonly = reopen(fd, O_RDONLY), again = reopen(readonly, O_RDWR);
+        uint64_t word = 42;
+
+        (void) state;
+        assert_true(again >= 0);
+        assert_int_equal(pwrite(again, &word, sizeof(word), 0), sizeof(word));
+        word = 0;
+        assert_int_equal(pread(readonly, &word, sizeof(word), 0), sizeof(word));
+        assert_int_equal(word, 42);
+        close(again);
+        close(readonly);
+        close(fd);
+}
+
+/* As another uid: 0, if a memfd made here is his, and cannot be given away. */
+static int make_and_give_away(void *arg) {
+        int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        struct stat st;
+
+        (void) arg;
+        if (fd < 0 || fchown(fd, 0, 0) == 0 || fstat(fd, &st) < 0)
+                return 1;
+        return st.st_uid == LAB_NOBODY ? 0 : 2;
+}
+
+/* By these a daemon knows what a daemon of its own user made. */
+static void test_a_memfd_tells_its_maker_its_name_and_its_seals(void **state) {
+        char path[64], target[64] = "";
+        int fd = make_memfd(0600);
+        struct stat st;
+
+        (void) state;
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_uid, geteuid());
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        assert_true(readlink(path, target, sizeof(target) - 1) > 0);
+        assert_string_equal(target, "/memfd:test (deleted)");
+        assert_int_equal(fcntl(fd, F_GET_SEALS), 0);
+        assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+        assert_int_equal(fcntl(fd, F_GET_SEALS), F_SEAL_SHRINK);
+        close(fd);
+        assert_int_equal(lab_run_as(LAB_NOBODY, make_and_give_away, NULL), 0);
+}
+
+/* Which pages are in the memory can be asked, also of one that is much larger than they are. */
+static void test_seeking_finds_the_pages_that_are_there(void **state) {
+        static const off_t pages[] = { 3, 4, 1 << 20, (off_t) 1 << 30 };
+        int fd = make_memfd(0600);
+        off_t at = 0;
+
+        (void) state;
+        assert_int_equal(ftruncate(fd, (off_t) 10 << 40), 0);
+        assert_int_equal(lseek(fd, 0, SEEK_DATA), -1);
+        assert_int_equal(errno, ENXIO);
+        for (unsigned i = 0; i < 4; i++)
+                assert_int_equal(pwrite(fd, "x", 1, pages[i] * (off_t) LAB_PAGE + 7), 1);
+        for (unsigned i = 1; i < 4; i++) {
+                at = lseek(fd, at, SEEK_DATA);
+                assert_int_equal(at, pages[i == 1 ? 0 : i] * (off_t) LAB_PAGE);
+                at = lseek(fd, at, SEEK_HOLE);
+                assert_int_equal(at, (pages[i] + 1) * (off_t) LAB_PAGE);
+        }
+        assert_int_equal(lseek(fd, at, SEEK_DATA), -1);
+        assert_int_equal(errno, ENXIO);
+        close(fd);
+}
+
 /* As another uid with a read-only descriptor: the number of ways to change what others see. */
 static int try_to_change(void *arg) {
         int fd = *(int *) arg, n = 0;
@@ -205,6 +274,9 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_mode_0600_keeps_another_uid_from_reopening),
                 cmocka_unit_test(test_default_mode_lets_another_uid_reopen),
+                cmocka_unit_test(test_the_owner_can_reopen_what_is_readonly),
+                cmocka_unit_test(test_a_memfd_tells_its_maker_its_name_and_its_seals),
+                cmocka_unit_test(test_seeking_finds_the_pages_that_are_there),
                 cmocka_unit_test(test_readonly_descriptor_changes_nothing),
                 cmocka_unit_test(test_seal_forbids_shrinking_alone),
                 cmocka_unit_test(test_memory_costs_what_it_holds),

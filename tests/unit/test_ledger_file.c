@@ -24,10 +24,11 @@ struct fixture {
 };
 
 static int setup(void **state) {
+        static const struct ledger_header about = { .block_size = 65536, .size = 1000000, .memory_inode = 7 };
         struct fixture *fixture = calloc(1, sizeof(*fixture));
 
         *state = fixture;
-        if (!fixture || ledger_file_init(&fixture->ledger, 65536, 1000000, 7) < 0 || pagemap_init(&fixture->map, &fixture->ledger.memory) < 0)
+        if (!fixture || ledger_file_init(&fixture->ledger, &about) < 0 || pagemap_init(&fixture->map, &fixture->ledger.memory) < 0)
                 return -1;
         return ledger_file_open(&fixture->ledger, &fixture->fd);
 }

@@ -159,7 +159,7 @@ static void test_walking_while_the_table_grows_and_shrinks(void **state) {
         check_walk_across(*state, table_grows_and_shrinks, nothing);
 }
 
-/* --- random changes against a model -------------------------------------------------------------------------------------------------------------- */
+/* --- random changes against a model ----------------------------------------------------------------------------------------------------------- */
 
 #define N_BLOCKS 4096u
 #define N_STEPS 400000u

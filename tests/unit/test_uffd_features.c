@@ -27,9 +27,12 @@ static void test_each_is_named_with_its_version(void **state) {
                 uint64_t feature;
                 const char *text;
         } features[] = {
-                { UFFD_FEATURE_MISSING_HUGETLBFS, "MISSING_HUGETLBFS (Linux 4.11)" }, { UFFD_FEATURE_MISSING_SHMEM, "MISSING_SHMEM (Linux 4.11)" },
-                { UFFD_FEATURE_PAGEFAULT_FLAG_WP, "PAGEFAULT_FLAG_WP (Linux 5.7)" },  { UFFD_FEATURE_MINOR_HUGETLBFS, "MINOR_HUGETLBFS (Linux 5.13)" },
-                { UFFD_FEATURE_MINOR_SHMEM, "MINOR_SHMEM (Linux 5.14)" },             { UFFD_FEATURE_WP_HUGETLBFS_SHMEM, "WP_HUGETLBFS_SHMEM (Linux 5.19)" },
+                { UFFD_FEATURE_MISSING_HUGETLBFS, "MISSING_HUGETLBFS (Linux 4.11)" },
+                { UFFD_FEATURE_MISSING_SHMEM, "MISSING_SHMEM (Linux 4.11)" },
+                { UFFD_FEATURE_PAGEFAULT_FLAG_WP, "PAGEFAULT_FLAG_WP (Linux 5.7)" },
+                { UFFD_FEATURE_MINOR_HUGETLBFS, "MINOR_HUGETLBFS (Linux 5.13)" },
+                { UFFD_FEATURE_MINOR_SHMEM, "MINOR_SHMEM (Linux 5.14)" },
+                { UFFD_FEATURE_WP_HUGETLBFS_SHMEM, "WP_HUGETLBFS_SHMEM (Linux 5.19)" },
                 { UFFD_FEATURE_POISON, "POISON (Linux 6.6)" },
         };
         char text[UFFD_FEATURES_TEXT_MAX];

@@ -218,7 +218,7 @@ static void test_every_verdict_has_a_text_of_its_own(void **state) {
                         assert_string_not_equal(wire_verdict_text(a), wire_verdict_text(b));
 }
 
-/* --- PROTOCOL.md ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- PROTOCOL.md ----------------------------------------------------------------------------------------------------------------------------- */
 
 enum column { COLUMN_ID, COLUMN_MESSAGE, COLUMN_FIELDS, COLUMN_FDS, COLUMN_REPLY, COLUMN_REPLY_FDS, N_COLUMNS };
 
@@ -254,7 +254,8 @@ static bool row_parse(struct row *row) {
 
 static size_t field_size(const char *name) {
         static const char *const words[] = { "version", "handle", "advice", "error" };
-        static const char *const longs[] = { "features", "size", "block_size", "address", "offset", "length", "pool_bytes", "bytes", "bytes dropped" };
+        static const char *const longs[] = { "features", "size", "block_size", "address", "offset", "length", "pool_bytes", "bytes",
+                                             "bytes dropped" };
 
         for (unsigned i = 0; i < sizeof(words) / sizeof(*words); i++)
                 if (strcmp(name, words[i]) == 0)
