@@ -50,13 +50,25 @@ static int main_check_kernel(void) {
         return 0;
 }
 
-static void main_raise_descriptor_limit(void) {
+/* To all that may be had. Returns how many that is. */
+static uint64_t main_raise_descriptor_limit(void) {
         struct rlimit limit;
 
         if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-                return;
+                return 0;
         limit.rlim_cur = limit.rlim_max;
         (void) setrlimit(RLIMIT_NOFILE, &limit);
+        return getrlimit(RLIMIT_NOFILE, &limit) < 0 ? 0 : limit.rlim_cur;
+}
+
+/* Limits that the options leave open. A private daemon's only client shares it with nobody. */
+static void main_set_limits(struct options *options, uint64_t n_descriptors) {
+        struct account_limits limits;
+
+        account_limits_default(&limits, n_descriptors);
+        for (unsigned i = 0; i < N_ACCOUNT_ITEMS; i++)
+                if (options->limits.max[i] == 0)
+                        options->limits.max[i] = options->private_fd >= 0 ? ACCOUNT_NO_LIMIT : limits.max[i];
 }
 
 static void main_on_quit(void *owner) {
@@ -127,7 +139,10 @@ static int main_open_device(const struct daemon *d) {
 }
 
 static int main_serve(struct daemon *d) {
-        struct server_params params = { .loop = d->loop, .pool = &d->pool, .pager = d->pager, .listen_fd = -1, .private_fd = d->options.private_fd };
+        struct server_params params = {
+                .loop = d->loop, .pool = &d->pool, .pager = d->pager,
+                .listen_fd = -1, .private_fd = d->options.private_fd, .limits = d->options.limits,
+        };
         char size[SIZE_TEXT_MAX];
         int r;
 
@@ -151,7 +166,7 @@ static int main_serve(struct daemon *d) {
 static int main_build(struct daemon *d) {
         int r;
 
-        main_raise_descriptor_limit();
+        main_set_limits(&d->options, main_raise_descriptor_limit());
         pool_init(&d->pool, d->options.pool_bytes);
         r = loop_new(&d->loop);
         if (r == 0)

@@ -28,6 +28,10 @@ static const char options_help[] =
         "  --pool SIZE             RAM for pages: bytes, or with K, M, G, T; at least 256K (default: a quarter of the RAM)\n"
         "  --room-timeout SECONDS  how long a fault waits when all pages of the pool are dirty (default: 10)\n"
         "  --reclaim-batch PAGES   clean pages dropped at a time, 1 to 65536 (default: 64)\n"
+        "  --uid-peers N           clients that one user may have (default: a sixteenth of the open files allowed, at most 1024)\n"
+        "  --uid-handles N         handles that they may have together (default: the same, at most 16384)\n"
+        "  --uid-mappings N        mappings that they may have together (default: 262144)\n"
+        "                          Each of these three: none for no limit. Root and the daemon's own user are users as others are.\n"
         "  --no-lend               do not lend /dev/userfaultfd to clients: they need the privilege themselves\n"
         "  --ready-fd FD           write a newline there when ready to serve\n"
         "  --private-fd FD         serve only the client at the other end of this socket, in the background; end with it\n"
@@ -42,6 +46,9 @@ enum options_id {
         OPTION_POOL,
         OPTION_ROOM_TIMEOUT,
         OPTION_RECLAIM_BATCH,
+        OPTION_UID_PEERS,
+        OPTION_UID_HANDLES,
+        OPTION_UID_MAPPINGS,
         OPTION_NO_LEND,
         OPTION_READY_FD,
         OPTION_PRIVATE_FD,
@@ -57,6 +64,9 @@ static const struct option options_table[] = {
         { "pool", required_argument, NULL, OPTION_POOL },
         { "room-timeout", required_argument, NULL, OPTION_ROOM_TIMEOUT },
         { "reclaim-batch", required_argument, NULL, OPTION_RECLAIM_BATCH },
+        { "uid-peers", required_argument, NULL, OPTION_UID_PEERS },
+        { "uid-handles", required_argument, NULL, OPTION_UID_HANDLES },
+        { "uid-mappings", required_argument, NULL, OPTION_UID_MAPPINGS },
         { "no-lend", no_argument, NULL, OPTION_NO_LEND },
         { "ready-fd", required_argument, NULL, OPTION_READY_FD },
         { "private-fd", required_argument, NULL, OPTION_PRIVATE_FD },
@@ -120,6 +130,15 @@ static int options_batch(const char *text, unsigned *ret) {
         return 0;
 }
 
+static int options_limit(const char *text, uint64_t *ret) {
+        unsigned long n = 0;
+
+        if (strcmp(text, "none") != 0 && (options_number(text, 10, UINT32_MAX, &n) < 0 || n == 0))
+                return -EINVAL;
+        *ret = n == 0 ? ACCOUNT_NO_LIMIT : n;
+        return 0;
+}
+
 static int options_pool(const char *text, uint64_t *ret) {
         uint64_t bytes;
 
@@ -150,6 +169,11 @@ static int options_take(struct options *options, int id, const char *text, const
         case OPTION_RECLAIM_BATCH:
                 *ret_allowed = "a number of pages from 1 to 65536";
                 return options_batch(text, &options->pager.reclaim_batch);
+        case OPTION_UID_PEERS:
+        case OPTION_UID_HANDLES:
+        case OPTION_UID_MAPPINGS:
+                *ret_allowed = "a number from 1 on, or none";
+                return options_limit(text, &options->limits.max[id - OPTION_UID_PEERS + ACCOUNT_PEERS]);
         case OPTION_NO_LEND:
                 options->lends = false;
                 return 0;

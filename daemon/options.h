@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "account.h"
 #include "log.h"
 #include "pager.h"
 
@@ -19,6 +20,7 @@ struct options {
         gid_t socket_group; /* (gid_t) -1: leave it */
         uint64_t pool_bytes;
         struct pager_options pager;
+        struct account_limits limits; /* 0: not said */
         bool lends;
         int ready_fd;   /* -1: none */
         int private_fd; /* -1: none */

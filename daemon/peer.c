@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "account.h"
 #include "backing.h"
 #include "chan.h"
 #include "log.h"
@@ -23,6 +25,9 @@
 
 /* Messages of one peer handled in a row: then others have their turn. */
 #define PEER_MESSAGES_IN_A_ROW 16
+
+/* So many clients more than a user may have can wait to be told so. */
+#define PEER_REFUSALS_MAX 16
 
 /* A reply that waits until the client reads. */
 struct peer_out {
@@ -37,6 +42,8 @@ struct peer {
         int pidfd; /* -1: the process is not to be seen from here */
         struct ucred cred;
         char name[48];
+        struct account *account; /* of its user */
+        bool is_refused;         /* he has too many: it is told so, and no more */
         struct loop_event *readable;
         struct loop_event *writable;
         struct loop_event *exited;
@@ -114,22 +121,32 @@ static void peer_answer(struct peer *peer, struct pager_reply *reply) {
 }
 
 /* What a peer has is counted when it asks, and taken back if it does not get it. */
+static void peer_count_handles(struct peer *peer, unsigned n_gone) {
+        peer->n_handles -= n_gone;
+        account_sub(peer->account, ACCOUNT_HANDLES, n_gone);
+}
+
+static void peer_count_mappings(struct peer *peer, unsigned n_gone) {
+        peer->n_mappings -= n_gone;
+        account_sub(peer->account, ACCOUNT_MAPPINGS, n_gone);
+}
+
 static void peer_count_reply(struct peer *peer, const union wire_msg *msg) {
         bool failed = msg->reply.error < 0;
 
         switch (msg->header.id & ~WIRE_REPLY) {
         case WIRE_OPEN:
         case WIRE_ADOPT:
-                peer->n_handles -= failed;
+                peer_count_handles(peer, failed);
                 break;
         case WIRE_CLOSE:
-                peer->n_handles -= !failed;
+                peer_count_handles(peer, !failed);
                 break;
         case WIRE_MAP:
-                peer->n_mappings -= failed;
+                peer_count_mappings(peer, failed);
                 break;
         case WIRE_UNMAP:
-                peer->n_mappings -= !failed;
+                peer_count_mappings(peer, !failed);
                 break;
         }
 }
@@ -153,27 +170,48 @@ static void peer_refuse(struct peer *peer, const union wire_msg *request, int er
 
 /* --- what a peer asks --------------------------------------------------------------------------------------------------------------------------- */
 
+/* A user has too much. It is said in the log once: he could ask again and again. */
+static int peer_refuse_more(struct peer *peer, enum account_item item, const char *what, const char *option) {
+        if (account_may_warn(peer->account, item))
+                log_warning("uid %u has %llu %s and gets no more (see --%s)", (unsigned) peer->cred.uid,
+                            (unsigned long long) peer->host->accounts->limits.max[item], what, option);
+        return -EUSERS;
+}
+
+/* What is lent comes with the reply, or no reply that says yes: without it the client would look for the fault in its own rights. */
+static int peer_judge_hello(struct peer *peer, const struct wire_hello *hello, struct pager_reply *reply) {
+        if (hello->version != WIRE_VERSION)
+                return -EPROTONOSUPPORT;
+        if (peer->is_refused)
+                return peer_refuse_more(peer, ACCOUNT_PEERS, "clients", "uid-peers");
+        if (peer->host->lend_fd < 0)
+                return 0;
+        reply->fds[0] = fcntl(peer->host->lend_fd, F_DUPFD_CLOEXEC, 0);
+        if (reply->fds[0] < 0)
+                return -errno;
+        reply->n_fds = 1;
+        return 0;
+}
+
 static void peer_on_hello(struct peer *peer, struct chan_packet *packet) {
         const struct wire_hello *hello = &packet->msg.hello;
         struct pager_reply reply = { .n_fds = 0 };
+        int r;
 
         if (peer->has_greeted) {
                 peer_fail(peer, "it said HELLO twice");
                 return;
         }
-        peer->has_greeted = hello->version == WIRE_VERSION;
+        r = peer_judge_hello(peer, hello, &reply);
+        peer->has_greeted = r == 0;
         wire_init(&reply.msg, WIRE_HELLO | WIRE_REPLY, hello->header.serial);
-        reply.msg.hello_reply.error = peer->has_greeted ? 0 : -EPROTONOSUPPORT;
+        reply.msg.hello_reply.error = r;
         reply.msg.hello_reply.version = WIRE_VERSION;
         reply.msg.hello_reply.features = hello->features & WIRE_FEATURES;
         reply.msg.hello_reply.pool_bytes = peer->host->pool->bytes;
-        if (peer->has_greeted && peer->host->lend_fd >= 0) {
-                reply.fds[0] = dup(peer->host->lend_fd);
-                reply.n_fds = reply.fds[0] >= 0;
-        }
         peer_answer(peer, &reply);
         if (!peer->has_greeted)
-                peer_fail(peer, "it speaks another version of the protocol");
+                peer_fail(peer, r == -EPROTONOSUPPORT ? "it speaks another version of the protocol" : strerror(-r));
 }
 
 /* The pager's reply comes later. */
@@ -204,13 +242,16 @@ static void peer_on_request(struct peer *peer, struct chan_packet *packet) {
         peer_forward(peer, &request);
 }
 
-/* The descriptors of OPEN and ADOPT, taken out of the packet into the request if they are what they should be. */
+/* The descriptors of OPEN and ADOPT, taken out of the packet into the request if they are what they should be. What another daemon allowed is not
+ * refused. */
 static int peer_take_files(struct peer *peer, struct chan_packet *packet, struct request *request) {
         struct backing backing;
         int r;
 
         if (peer->n_handles > WIRE_HANDLES_MAX)
                 return -EMFILE;
+        if (account_is_over(peer->account, ACCOUNT_HANDLES) && packet->msg.header.id != WIRE_ADOPT)
+                return peer_refuse_more(peer, ACCOUNT_HANDLES, "handles", "uid-handles");
         r = backing_check(packet->fds[0], packet->msg.header.flags & WIRE_OPEN_READONLY, &backing);
         if (r == 0)
                 r = uffd_check(packet->fds[1]);
@@ -232,6 +273,7 @@ static void peer_on_open(struct peer *peer, struct chan_packet *packet) {
         int r;
 
         peer->n_handles++;
+        account_add(peer->account, ACCOUNT_HANDLES, 1);
         r = peer_take_files(peer, packet, &request);
         if (r < 0)
                 peer_refuse(peer, &packet->msg, r);
@@ -240,8 +282,12 @@ static void peer_on_open(struct peer *peer, struct chan_packet *packet) {
 }
 
 static void peer_on_map(struct peer *peer, struct chan_packet *packet) {
-        if (++peer->n_mappings > WIRE_MAPPINGS_MAX)
+        peer->n_mappings++;
+        account_add(peer->account, ACCOUNT_MAPPINGS, 1);
+        if (peer->n_mappings > WIRE_MAPPINGS_MAX)
                 peer_refuse(peer, &packet->msg, -ENOMEM);
+        else if (account_is_over(peer->account, ACCOUNT_MAPPINGS))
+                peer_refuse(peer, &packet->msg, peer_refuse_more(peer, ACCOUNT_MAPPINGS, "mappings", "uid-mappings"));
         else
                 peer_on_request(peer, packet);
 }
@@ -345,6 +391,25 @@ static int peer_identify(struct peer *peer) {
         return 0;
 }
 
+/* A client that its user has too many of is told so when it says HELLO. But not ever more of them can be held until they do. */
+static int peer_enter_account(struct peer *peer) {
+        uint64_t max = peer->host->accounts->limits.max[ACCOUNT_PEERS];
+
+        peer->account = account_get(peer->host->accounts, peer->cred.uid);
+        if (!peer->account)
+                return -ENOMEM;
+        account_add(peer->account, ACCOUNT_PEERS, 1);
+        peer->is_refused = account_is_over(peer->account, ACCOUNT_PEERS);
+        return peer->is_refused && peer->account->n[ACCOUNT_PEERS] - max > PEER_REFUSALS_MAX ? -EUSERS : 0;
+}
+
+static void peer_leave_account(struct peer *peer) {
+        account_sub(peer->account, ACCOUNT_PEERS, 1);
+        account_sub(peer->account, ACCOUNT_HANDLES, peer->n_handles);
+        account_sub(peer->account, ACCOUNT_MAPPINGS, peer->n_mappings);
+        account_put(peer->account);
+}
+
 static int peer_watch(struct peer *peer) {
         struct loop *loop = peer->host->loop;
 
@@ -363,6 +428,8 @@ static void peer_destroy(struct peer *peer) {
         if (peer->pidfd >= 0)
                 close(peer->pidfd);
         free(peer->farewell);
+        if (peer->account)
+                peer_leave_account(peer);
         free(peer);
 }
 
@@ -376,6 +443,8 @@ int peer_new(struct peer_host *host, uint64_t id, int fd, struct peer **ret) {
         STAILQ_INIT(&peer->out);
         peer->farewell = pager_farewell_new();
         r = peer->farewell ? peer_identify(peer) : -ENOMEM;
+        if (r == 0)
+                r = peer_enter_account(peer);
         if (r == 0)
                 r = peer_watch(peer);
         if (r < 0) {

@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "account.h"
 #include "loop.h"
 #include "pager_thread.h"
 #include "pool.h"
@@ -19,12 +20,14 @@ struct peer;
 struct peer_host {
         struct loop *loop;
         struct pool *pool;
+        struct accounts *accounts;
         struct pager_thread *pager;
         int lend_fd; /* /dev/userfaultfd; -1: nothing to lend */
         void (*gone)(struct peer_host *host, struct peer *peer, const char *why); /* frees the peer */
 };
 
-/* Takes fd if it succeeds. The id is never that of another peer, not even of one that is gone. */
+/* Takes fd if it succeeds. The id is never that of another peer, not even of one that is gone. -EUSERS: its user has far more than he may; one who has
+ * a few too many is told so first. */
 int peer_new(struct peer_host *host, uint64_t id, int fd, struct peer **ret);
 
 /* Its handles close. */

@@ -21,6 +21,7 @@ struct server_peer {
 struct server {
         struct peer_host host;
         struct server_params params;
+        struct accounts accounts;
         uint64_t last_peer_id;
         LIST_HEAD(, server_peer) peers;
         struct loop_event *on_listen;
@@ -91,7 +92,8 @@ static void server_on_listen(void *owner) {
                 return;
         r = server_add(server, fd);
         if (r < 0) {
-                log_warning("a client was turned away: %s", strerror(-r));
+                if (r != -EUSERS) /* told already, to the log and to some of them */
+                        log_warning("a client was turned away: %s", strerror(-r));
                 close(fd);
         }
 }
@@ -139,11 +141,13 @@ int server_new(const struct server_params *params, struct server **ret) {
         if (!server)
                 return -ENOMEM;
         *server = (struct server) {
-                .host = { .loop = params->loop, .pool = params->pool, .pager = params->pager, .lend_fd = params->lend_fd, .gone = server_on_gone },
+                .host = { .loop = params->loop, .pool = params->pool, .pager = params->pager, .lend_fd = params->lend_fd, .gone = server_on_gone,
+                          .accounts = &server->accounts },
                 .params = *params,
                 .reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
         };
         LIST_INIT(&server->peers);
+        accounts_init(&server->accounts, &params->limits);
         r = server_start(server);
         if (r < 0) {
                 server->params.listen_fd = server->params.lend_fd = -1;

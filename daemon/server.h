@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "account.h"
 #include "loop.h"
 #include "pager_thread.h"
 #include "pool.h"
@@ -19,6 +20,7 @@ struct server_params {
         int listen_fd;  /* taken; -1: it serves private_fd alone */
         int private_fd; /* taken; the server quits the loop when that peer is gone; -1: none */
         int lend_fd;    /* taken; /dev/userfaultfd, or -1 */
+        struct account_limits limits;
 };
 
 /* On failure nothing is taken. */

@@ -82,7 +82,8 @@ struct bf_fileh;
  * Without a privilege for userfaultfd, "spawn:" still works, but then a system call given memory that is not loaded fails with EFAULT.
  *
  * -EINVAL address or $BIGFILED_RECONNECT_TIMEOUT not understood; -ENOENT nothing at PATH, or the program bigfiled is not there; -ECONNREFUSED nobody serves PATH;
- * -EACCES no permission on the socket; -EPERM no userfaultfd to be had; -EPROTONOSUPPORT the daemon speaks another version; -ENOSYS the kernel is too old.
+ * -EACCES no permission on the socket; -EPERM no userfaultfd to be had; -EUSERS this user has as many clients as the daemon
+ * allows one; -EPROTONOSUPPORT the daemon speaks another version; -ENOSYS the kernel is too old.
  */
 int bf_connect(struct bf_client **ret, const char *address);
 
@@ -114,7 +115,8 @@ struct bf_open_opts {
  * With BF_SHARED it joins handles of the same device, inode and block size: of the same user, or any user's if opened O_RDONLY.
  *
  * What open(2) says (-ENOENT, -EACCES, …); -EISDIR a directory; -ENODEV a pipe, socket or other thing that is no regular file or block device;
- * -EINVAL unknown flags, or a block size that is no power of two from 4096 to 2 MiB; -ENOMEM; -EMFILE this process has too many handles.
+ * -EINVAL unknown flags, or a block size that is no power of two from 4096 to 2 MiB; -ENOMEM; -EMFILE this process has too many handles;
+ * -EUSERS this user has, in all his processes.
  */
 int bf_open(struct bf_client *client, const char *path, int oflag, const struct bf_open_opts *opts, struct bf_fileh **ret);
 
@@ -139,7 +141,8 @@ int bf_resize(struct bf_fileh *fileh, uint64_t size);
  * prot: PROT_READ, or PROT_READ | PROT_WRITE. offset: a multiple of the block size. The memory reaches to the end of the last block; bytes beyond the
  * end of the file read as zero and are never stored.
  *
- * -EINVAL offset off a block boundary, length 0, other prot; -ENXIO beyond the end of the file; -EACCES PROT_WRITE on a read-only handle; -ENOMEM.
+ * -EINVAL offset off a block boundary, length 0, other prot; -ENXIO beyond the end of the file; -EACCES PROT_WRITE on a read-only handle; -ENOMEM;
+ * -EUSERS this user has as many mappings as the daemon allows one.
  */
 int bf_mmap(struct bf_fileh *fileh, uint64_t offset, size_t length, int prot, void **ret);
 

@@ -167,6 +167,10 @@ int dial_ask(const struct dial_line *line, union wire_msg *msg, const int *fds, 
 }
 
 static int dial_fail_hello(const struct dial *dial, int r) {
+        if (r == -EUSERS)
+                return errmsg_fail(r, "it has as many clients as it may have: see --uid-peers of bigfiled", "cannot connect to %s", dial->daemon);
+        if (r == -EMFILE || r == -ENFILE)
+                return errmsg_fail(r, "the daemon has as many as it may have: see its LimitNOFILE=", "cannot connect to %s", dial->daemon);
         if (r == -EPIPE)
                 return errmsg_set(-ENOTCONN, "%s has closed the connection at once (its log tells why)", dial->daemon);
         return errmsg_fail(r, NULL, "cannot connect to %s", dial->daemon);

@@ -20,6 +20,8 @@ static const char *errmsg_words(int error, char *buffer, size_t size) {
                 return "the daemon is gone";
         case ESHUTDOWN:
                 return "the daemon is ending";
+        case EUSERS:
+                return "the daemon gives this user no more";
         case ENXIO:
                 return "Beyond the end of the file";
         default:

@@ -119,6 +119,10 @@ static int mapping_publish(struct mapping *mapping) {
         return r;
 }
 
+static const char *map_hint(int r) {
+        return r == -EUSERS ? "its clients have as many mappings as they may have together: see --uid-mappings of bigfiled" : NULL;
+}
+
 static int mapping_new(struct bf_fileh *fileh, uint64_t offset, size_t length, int prot, struct mapping **ret) {
         struct mapping *mapping;
         int r;
@@ -164,7 +168,7 @@ int bf_mmap(struct bf_fileh *fileh, uint64_t offset, size_t length, int prot, vo
                 return r;
         r = mapping_new(fileh, offset, length, prot, &mapping);
         if (r < 0)
-                return fileh_fail(fileh, r, NULL, "map");
+                return fileh_fail(fileh, r, map_hint(r), "map");
         *ret = mapping->address;
         return 0;
 }

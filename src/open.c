@@ -90,6 +90,8 @@ static const char *open_hint(int r, const struct bf_open_opts *opts) {
         switch (r) {
         case -ENOMEM:
                 return opts->flags & BF_HUGE ? "the host may have no huge pages in reserve: see vm.nr_hugepages" : NULL;
+        case -EUSERS:
+                return "its clients have as many handles as they may have together: see --uid-handles of bigfiled";
         case -EMFILE:
                 return "this process has too many handles, or too many open descriptors: see RLIMIT_NOFILE";
         default:

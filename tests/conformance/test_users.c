@@ -7,13 +7,11 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <grp.h>
 #include <linux/falloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,19 +56,10 @@ static struct scene start(struct rig *rig) {
         return scene;
 }
 
-/* Changes the user for good; /proc/self stays readable, as it is for a program that the user started himself. */
-static void become_other(void) {
-        CHILD_CHECK(setgroups(0, NULL) == 0);
-        CHILD_CHECK(setresgid(OTHER_UID, OTHER_UID, OTHER_UID) == 0);
-        CHILD_CHECK(setresuid(OTHER_UID, OTHER_UID, OTHER_UID) == 0);
-        CHILD_CHECK(prctl(PR_SET_DUMPABLE, 1) == 0);
-        CHILD_CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
-}
-
 static struct bf_client *connect_as_other(const struct scene *scene) {
         struct bf_client *client = NULL;
 
-        become_other();
+        child_become(OTHER_UID);
         CHILD_CHECK(bf_connect(&client, scene->address) == 0);
         return client;
 }
@@ -293,7 +282,7 @@ static int connect_without_loan(int line, void *arg) {
         int r;
 
         (void) line;
-        become_other();
+        child_become(OTHER_UID);
         r = bf_connect(&client, scene->address);
         if (r == 0)
                 r = bf_open(client, scene->own, O_RDWR, NULL, &fileh);
@@ -323,7 +312,7 @@ static int use_private_daemon(int line, void *arg) {
         int fds[2];
 
         (void) line;
-        become_other();
+        child_become(OTHER_UID);
         if (access(getenv("BIGFILED_PROGRAM"), X_OK) < 0)
                 return CANNOT_RUN_DAEMON;
         CHILD_CHECK(bf_connect(&client, "spawn:pool=1M") == 0);
@@ -361,7 +350,7 @@ static int knock(int line, void *arg) {
         struct bf_client *client = NULL;
 
         (void) line;
-        become_other();
+        child_become(OTHER_UID);
         CHILD_CHECK(bf_connect(&client, scene->address) == -EACCES);
         CHILD_CHECK(client == NULL);
         CHILD_CHECK(strlen(bf_errmsg()) > 0);

@@ -38,6 +38,7 @@ cannot() {
         [ -z "$stderr" ]
         [ "${#lines[@]}" -le 24 ]
         for option in --socket --pool --room-timeout --reclaim-batch --socket-mode --socket-group --no-lend --ready-fd --private-fd --log-level \
+                --uid-peers --uid-handles --uid-mappings \
                 --version --help; do
                 says "  $option "
         done

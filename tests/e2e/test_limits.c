@@ -60,7 +60,7 @@ static void start_limited_daemon(struct rig *rig) {
         assert_int_equal(chmod(path, 0700), 0);
         program = strdup(program);
         setenv("BIGFILED_PROGRAM", path, 1);
-        rig_daemon(rig, NULL);
+        rig_daemon(rig, "--uid-peers", "none", "--uid-handles", "none", NULL);
         setenv("BIGFILED_PROGRAM", program, 1);
         free((void *) program);
 }
@@ -94,10 +94,70 @@ static void test_out_of_descriptors(void **state) {
         (void) rig_client(rig);
 }
 
+/* What a lent descriptor is worth is not kept back in silence: without one to send, the daemon says why. */
+static void test_no_descriptor_to_lend(void **state) {
+        struct rig *rig = rig_here(state);
+        int lines[64], r = 0, error = 0;
+        struct chan_packet reply;
+        union wire_msg msg;
+        unsigned n = 0;
+
+        start_limited_daemon(rig);
+        while (n < 64 && error == 0) { /* in the end one is let in whose greeting finds no descriptor left, or is turned away */
+                lines[n] = rawpeer_connect(rig);
+                wire_init(&msg, WIRE_HELLO, 1);
+                msg.hello.version = WIRE_VERSION;
+                r = chan_send(lines[n], &msg, NULL, 0);
+                if (r == 0)
+                        r = chan_receive(lines[n], &reply);
+                error = r == 1 ? reply.msg.hello_reply.error : -EPIPE;
+                if (error == 0)
+                        assert_int_equal(reply.n_fds, 1);
+                if (r == 1)
+                        chan_packet_close(&reply);
+                n++;
+        }
+        print_message("%u greeted, then: %s\n", n - 1, strerror(-error));
+        assert_true(error == -EMFILE || error == -EPIPE);
+        while (n > 0)
+                close(lines[--n]);
+}
+
+/* One user's connections: a few too many are told so, and those behind them not even taken, however silent all of them are. */
+static void test_too_many_silent_clients(void **state) {
+        struct rig *rig = rig_here(state);
+        struct bystander bystander;
+        struct chan_packet reply;
+        union wire_msg msg;
+        int lines[60];
+
+        rig_daemon(rig, "--uid-peers", "4", NULL);
+        bystander_begin(rig, &bystander);
+        for (unsigned i = 0; i < 60; i++)
+                lines[i] = rawpeer_connect(rig);
+        for (unsigned i = 59; i >= 19; i--)
+                assert_closed(lines[i]);
+        assert_int_equal(rig_pool_stat(bystander.client).peers, 20);
+        wire_init(&msg, WIRE_HELLO, 1);
+        msg.hello.version = WIRE_VERSION;
+        assert_int_equal(rawpeer_call(lines[18], &msg, NULL, 0, &reply), -EUSERS);
+        assert_int_equal(reply.n_fds, 0);
+        assert_closed(lines[18]);
+        wire_init(&msg, WIRE_HELLO, 1);
+        msg.hello.version = WIRE_VERSION;
+        assert_int_equal(rawpeer_call(lines[0], &msg, NULL, 0, &reply), 0);
+        chan_packet_close(&reply);
+        for (unsigned i = 0; i < 18; i++)
+                close(lines[i]);
+        bystander_assert_well(rig, &bystander);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_too_many_requests_at_once),
                 RIG_TEST(test_out_of_descriptors),
+                RIG_TEST(test_no_descriptor_to_lend),
+                RIG_TEST(test_too_many_silent_clients),
         };
 
         watchdog_start();

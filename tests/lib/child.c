@@ -3,6 +3,7 @@
 /* It knows processes, nothing of what they do. */
 
 #include <errno.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,6 +42,14 @@ int child_start(struct child *child, int (*fn)(int line, void *arg), void *arg) 
         watchdog_add(pid);
         *child = (struct child) { .pid = pid, .line = fds[0] };
         return 0;
+}
+
+void child_become(uid_t uid) {
+        CHILD_CHECK(setgroups(0, NULL) == 0);
+        CHILD_CHECK(setresgid(uid, uid, uid) == 0);
+        CHILD_CHECK(setresuid(uid, uid, uid) == 0);
+        CHILD_CHECK(prctl(PR_SET_DUMPABLE, 1) == 0);
+        CHILD_CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0); /* after the uid, which clears it */
 }
 
 void child_say(int line, uint64_t number) {

@@ -23,6 +23,9 @@ int child_start(struct child *child, int (*fn)(int line, void *arg), void *arg);
 void child_say(int line, uint64_t number);
 uint64_t child_hear(int line);
 
+/* In a child of root: changes the user for good. /proc/self stays readable, as it is for a program that the user started himself. */
+void child_become(uid_t uid);
+
 /* Waits for its end. Its exit status; or minus the number of the signal that killed it. */
 int child_wait(struct child *child);
 
