@@ -40,6 +40,7 @@ struct account {
         unsigned n_refs;
         uint64_t n[N_ACCOUNT_ITEMS];
         bool has_warned[N_ACCOUNT_ITEMS];
+        uint64_t n_woken_bytes; /* quota.c: promised to those just woken */
 };
 
 /* What no user needs to be refused by, and what leaves enough to others in a daemon that may have so many descriptors. */

@@ -6,10 +6,12 @@
 #include "load.h"
 #include "log.h"
 #include "pager.h"
+#include "quota.h"
 #include "range.h"
 
 void closing_mapping(struct handle *handle, struct mapping *mapping) {
         load_forget_mapping(handle->fileh, mapping);
+        quota_forget_mapping(handle->fileh->pager, mapping);
         handle_unmap(handle, mapping);
 }
 

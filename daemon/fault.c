@@ -16,6 +16,7 @@
 #include "handle.h"
 #include "load.h"
 #include "pager.h"
+#include "quota.h"
 
 static void fault_load(struct mapping *mapping, uint64_t block, bool write) {
         struct fileh *fileh = mapping->fileh;
@@ -58,6 +59,11 @@ static void fault_show(struct mapping *mapping, uint64_t block, uint32_t id, boo
                 mapping_wake(mapping, block);
 }
 
+static void fault_wait_for_quota(struct mapping *mapping, uint64_t block) {
+        if (quota_wait(mapping, block) < 0)
+                mapping_poison(mapping, block);
+}
+
 static void fault_on_page(struct mapping *mapping, uint64_t block, uint32_t id, bool write, bool is_mapped) {
         struct fileh *fileh = mapping->fileh;
         enum page_action action = fileh_page_event(fileh, id, write ? EVENT_WRITE : EVENT_READ, 0);
@@ -98,7 +104,9 @@ static void fault_handle(struct handle *handle, const struct uffd_fault *fault) 
         pool_count(fileh->pager->pool, POOL_FAULTS, 1);
         block = mapping_block(mapping, fault->address);
         id = fileh_page(fileh, block);
-        if (id)
+        if (id && write && quota_holds(fileh, id))
+                fault_wait_for_quota(mapping, block);
+        else if (id)
                 fault_on_page(mapping, block, id, write, fault->write_protected);
         else
                 fault_load(mapping, block, write);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "account.h"
 #include "fileh.h"
 #include "log.h"
 #include "pager.h"
@@ -23,6 +24,7 @@ static void fileh_free(struct fileh *fileh) {
         memory_fini(&fileh->memory);
         if (!fileh->is_closing)
                 pool_count(fileh->pager->pool, POOL_FILEHS, -1);
+        account_put(fileh->account);
         free(fileh);
 }
 
@@ -115,8 +117,11 @@ int fileh_new(struct pager *pager, const struct fileh_params *params, struct fil
         STAILQ_INIT(&fileh->writeouts);
         pagelist_init(&fileh->dirty, PAGELIST_DIRTY);
         pagelist_init(&fileh->storing, PAGELIST_DIRTY);
-        r = fileh_build(fileh, params);
+        fileh->account = account_get(&pager->accounts, params->uid);
+        r = fileh->account ? fileh_build(fileh, params) : -ENOMEM;
         if (r < 0) {
+                if (fileh->account)
+                        account_put(fileh->account);
                 free(fileh);
                 return r;
         }
@@ -132,6 +137,23 @@ void fileh_ref(struct fileh *fileh) {
 void fileh_unref(struct fileh *fileh) {
         if (--fileh->n_refs == 0)
                 fileh_free(fileh);
+}
+
+int fileh_set_user(struct fileh *fileh, uid_t uid) {
+        struct account *account;
+
+        if (uid == fileh->uid)
+                return 0;
+        account = account_get(&fileh->pager->accounts, uid);
+        if (!account)
+                return -ENOMEM;
+        account_sub(fileh->account, ACCOUNT_DIRTY_BYTES, fileh->n_counted);
+        account_put(fileh->account);
+        account_add(account, ACCOUNT_DIRTY_BYTES, fileh->n_counted);
+        fileh->account = account;
+        fileh->uid = uid;
+        fileh->pager->quota_is_freed = true;
+        return 0;
 }
 
 /* Writers share with their own user only; readers with anybody, for who passes a descriptor may read that file anyway. */
@@ -269,6 +291,20 @@ static struct pagelist *fileh_dirty_list(struct fileh *fileh, enum page_state st
         return state == PAGE_DIRTY ? &fileh->dirty : &fileh->storing;
 }
 
+static void fileh_count_dirty(struct fileh *fileh, bool more) {
+        struct pager *pager = fileh->pager;
+
+        pool_count(pager->pool, POOL_DIRTY_BYTES, more ? (int64_t) fileh->block_size : -(int64_t) fileh->block_size);
+        if (more) {
+                fileh->n_counted += fileh->block_size;
+                account_add(fileh->account, ACCOUNT_DIRTY_BYTES, fileh->block_size);
+        } else {
+                fileh->n_counted -= fileh->block_size;
+                account_sub(fileh->account, ACCOUNT_DIRTY_BYTES, fileh->block_size);
+                pager->quota_is_freed = true;
+        }
+}
+
 static void fileh_change_list(struct fileh *fileh, uint32_t id, struct pagelist *before, struct pagelist *after) {
         struct pager *pager = fileh->pager;
 
@@ -279,7 +315,7 @@ static void fileh_change_list(struct fileh *fileh, uint32_t id, struct pagelist 
         if (after)
                 pagelist_push_last(after, &pager->pages, id);
         if (!before != !after)
-                pool_count(pager->pool, POOL_DIRTY_BYTES, after ? (int64_t) fileh->block_size : -(int64_t) fileh->block_size);
+                fileh_count_dirty(fileh, after);
 }
 
 int fileh_adopt_page(struct fileh *fileh, uint64_t block, enum page_state state, int error) {

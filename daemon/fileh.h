@@ -20,6 +20,7 @@
 #include "waiter.h"
 #include "wire.h"
 
+struct account;
 struct handle;
 struct load;
 struct pager;
@@ -40,6 +41,8 @@ struct fileh {
         bool is_shared;
         bool has_writer; /* a read-write handle joined it at some time, of writer_uid */
         uid_t uid;       /* of the first handle, and of all that write */
+        struct account *account; /* his, which the dirty pages are counted in */
+        uint64_t n_counted;      /* bytes of them */
         uint64_t size;   /* of the file, bytes */
         uint64_t block_size;
         unsigned block_shift;
@@ -87,6 +90,9 @@ int fileh_new(struct pager *pager, const struct fileh_params *params, struct fil
 
 void fileh_ref(struct fileh *fileh);
 void fileh_unref(struct fileh *fileh);
+
+/* Its pages are that user's from now on. -ENOMEM. */
+int fileh_set_user(struct fileh *fileh, uid_t uid);
 
 /* Is it of the file that such an open names, in blocks of that size? */
 bool fileh_is_of(const struct fileh *fileh, const struct fileh_params *params);

@@ -69,6 +69,7 @@ static void main_set_limits(struct options *options, uint64_t n_descriptors) {
         for (unsigned i = 0; i < N_ACCOUNT_ITEMS; i++)
                 if (options->limits.max[i] == 0)
                         options->limits.max[i] = options->private_fd >= 0 ? ACCOUNT_NO_LIMIT : limits.max[i];
+        options->pager.limits = options->limits;
 }
 
 static void main_on_quit(void *owner) {

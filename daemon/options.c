@@ -13,6 +13,7 @@
 #include "options.h"
 #include "pool.h"
 #include "size.h"
+#include "wire.h"
 
 #define OPTIONS_ROOM_TIMEOUT_USEC UINT64_C(10000000)
 #define OPTIONS_RECLAIM_BATCH 64
@@ -31,7 +32,8 @@ static const char options_help[] =
         "  --uid-peers N           clients that one user may have (default: a sixteenth of the open files allowed, at most 1024)\n"
         "  --uid-handles N         handles that they may have together (default: the same, at most 16384)\n"
         "  --uid-mappings N        mappings that they may have together (default: 262144)\n"
-        "                          Each of these three: none for no limit. Root and the daemon's own user are users as others are.\n"
+        "  --uid-dirty SIZE        dirty pages that they may have together: more wait as for --room-timeout (default: none)\n"
+        "                          Each of these four: none for no limit. Root and the daemon's own user are users as others are.\n"
         "  --no-lend               do not lend /dev/userfaultfd to clients: they need the privilege themselves\n"
         "  --ready-fd FD           write a newline there when ready to serve\n"
         "  --private-fd FD         serve only the client at the other end of this socket, in the background; end with it\n"
@@ -49,6 +51,7 @@ enum options_id {
         OPTION_UID_PEERS,
         OPTION_UID_HANDLES,
         OPTION_UID_MAPPINGS,
+        OPTION_UID_DIRTY,
         OPTION_NO_LEND,
         OPTION_READY_FD,
         OPTION_PRIVATE_FD,
@@ -67,6 +70,7 @@ static const struct option options_table[] = {
         { "uid-peers", required_argument, NULL, OPTION_UID_PEERS },
         { "uid-handles", required_argument, NULL, OPTION_UID_HANDLES },
         { "uid-mappings", required_argument, NULL, OPTION_UID_MAPPINGS },
+        { "uid-dirty", required_argument, NULL, OPTION_UID_DIRTY },
         { "no-lend", no_argument, NULL, OPTION_NO_LEND },
         { "ready-fd", required_argument, NULL, OPTION_READY_FD },
         { "private-fd", required_argument, NULL, OPTION_PRIVATE_FD },
@@ -139,6 +143,16 @@ static int options_limit(const char *text, uint64_t *ret) {
         return 0;
 }
 
+/* At least the largest page: else it could never be written. */
+static int options_limit_bytes(const char *text, uint64_t *ret) {
+        uint64_t bytes = ACCOUNT_NO_LIMIT;
+
+        if (strcmp(text, "none") != 0 && (size_parse(text, &bytes) < 0 || bytes < WIRE_BLOCK_MAX))
+                return -EINVAL;
+        *ret = bytes;
+        return 0;
+}
+
 static int options_pool(const char *text, uint64_t *ret) {
         uint64_t bytes;
 
@@ -174,6 +188,9 @@ static int options_take(struct options *options, int id, const char *text, const
         case OPTION_UID_MAPPINGS:
                 *ret_allowed = "a number from 1 on, or none";
                 return options_limit(text, &options->limits.max[id - OPTION_UID_PEERS + ACCOUNT_PEERS]);
+        case OPTION_UID_DIRTY:
+                *ret_allowed = "a size of at least 2M, like 64M or 1G, or none";
+                return options_limit_bytes(text, &options->limits.max[ACCOUNT_DIRTY_BYTES]);
         case OPTION_NO_LEND:
                 options->lends = false;
                 return 0;

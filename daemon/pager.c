@@ -18,6 +18,8 @@ int pager_init(struct pager *pager, struct pool *pool, const struct pager_option
         idtable_init(&pager->loads);
         jobs_init(&pager->jobs);
         TAILQ_INIT(&pager->room_queue);
+        TAILQ_INIT(&pager->quota_queue);
+        accounts_init(&pager->accounts, &options->limits);
         return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "account.h"
 #include "bufs.h"
 #include "idtable.h"
 #include "job.h"
@@ -20,10 +21,12 @@
 
 struct fileh;
 struct load;
+struct quota_waiter;
 
 struct pager_options {
         uint64_t room_timeout_usec; /* how long a load waits for room */
         unsigned reclaim_batch;     /* pages */
+        struct account_limits limits;
 };
 
 /* Whom to answer. */
@@ -47,6 +50,11 @@ struct pager {
         TAILQ_HEAD(, load) room_queue; /* loads that wait for room, the longest first -> load->queue_entry */
         struct ring_op room_timer;
         bool room_timer_is_set;
+        struct accounts accounts;   /* of dirty bytes; the server has its own of what it counts */
+        TAILQ_HEAD(, quota_waiter) quota_queue; /* who waits to write, the longest first -> waiter->entry */
+        struct ring_op quota_timer;
+        bool quota_timer_is_set;
+        bool quota_is_freed;        /* some account has fewer dirty bytes than when the queue was last looked at */
         bool is_reclaiming; /* between the low and the high mark */
 
         /* Set by the thread that runs it: how to answer a peer, and how to be rid of one. fds are taken. */

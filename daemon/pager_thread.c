@@ -14,6 +14,7 @@
 #include "load.h"
 #include "log.h"
 #include "pager_thread.h"
+#include "quota.h"
 #include "reclaim.h"
 
 /* What is under way when the daemon ends gets so long. */
@@ -126,6 +127,8 @@ static void pager_thread_begin_end(struct pager_thread *thread) {
         closing_everything(pager);
         if (pager->room_timer_is_set)
                 ring_cancel(pager->ring, &pager->room_timer);
+        if (pager->quota_timer_is_set)
+                ring_cancel(pager->ring, &pager->quota_timer);
         thread->end_op.done = pager_thread_on_end_timer;
         ring_timer(pager->ring, &thread->end_op, ring_now() + PAGER_THREAD_END_USEC);
 }
@@ -185,6 +188,8 @@ static int pager_thread_turn(struct pager_thread *thread, bool *is_idle) {
         jobs_run(&pager->jobs);
         if (!TAILQ_EMPTY(&pager->room_queue))
                 load_room_changed(pager);
+        if (pager->quota_is_freed)
+                quota_changed(pager);
         *is_idle = !reclaim_continue(pager) && jobs_is_idle(&pager->jobs);
         return 0;
 }

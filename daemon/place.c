@@ -7,6 +7,7 @@
 #include "mapping.h"
 #include "pager.h"
 #include "place.h"
+#include "quota.h"
 
 /* A run of blocks that go the same way: into the memory through one mapping (or through none), all read or one written. */
 struct place_run {
@@ -37,7 +38,7 @@ static bool place_is_awaited(const struct waiters *waiters, uint64_t block) {
 }
 
 /* Only a read-write mapping can be given new pages; a read-only one can be shown them. */
-static void place_run_init(struct place_run *run, struct waiters *waiters, uint64_t block, const char *buf) {
+static void place_run_init(struct place_run *run, const struct fileh *fileh, struct waiters *waiters, uint64_t block, const char *buf) {
         struct waiter *w;
 
         *run = (struct place_run) { .block = block, .n = 1, .buf = buf };
@@ -48,6 +49,8 @@ static void place_run_init(struct place_run *run, struct waiters *waiters, uint6
                 if (!run->target && !w->mapping->readonly)
                         run->target = w->mapping;
         }
+        if (!quota_has_left(fileh))
+                run->write = false; /* it is shown for reading: who wants to write faults once more, and waits then */
 }
 
 /* Neighbours that nobody waits for come along. */
@@ -130,7 +133,7 @@ int place_content(struct fileh *fileh, uint32_t load, struct waiters *waiters, u
                 run.n = 1;
                 if (!fileh_is_loaded_by(fileh, block + i, load))
                         continue;
-                place_run_init(&run, waiters, block + i, (const char *) buf + (i << fileh->block_shift));
+                place_run_init(&run, fileh, waiters, block + i, (const char *) buf + (i << fileh->block_shift));
                 place_run_extend(&run, fileh, load, waiters, n - i);
                 r = place_run_content(&run, fileh);
                 if (r < 0)
@@ -146,7 +149,7 @@ void place_failure(struct fileh *fileh, uint32_t load, struct waiters *waiters, 
 
                 if (!fileh_is_loaded_by(fileh, block + i, load))
                         continue;
-                place_run_init(&run, waiters, block + i, NULL);
+                place_run_init(&run, fileh, waiters, block + i, NULL);
                 place_run_fail(&run, fileh, error);
                 place_run_fini(&run);
         }

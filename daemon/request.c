@@ -51,12 +51,13 @@ static int request_join(struct request *request, struct fileh *fileh, const stru
         if (!params->is_writable)
                 return 0;
         r = params->size > fileh->size ? fileh_resize(fileh, params->size) : 0;
+        if (r == 0)
+                r = fileh_set_user(fileh, params->uid);
         if (r < 0)
                 return r;
         store_file_add_writer(fileh->store, request->file_fd);
         request->file_fd = -1;
         fileh->has_writer = true;
-        fileh->uid = params->uid;
         return 0;
 }
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -147,10 +148,207 @@ static void test_another_daemon_allows_less(void **state) {
         (void) rig_open(client, path, O_RDWR, 0);
 }
 
+/* --- dirty bytes ---------------------------------------------------------------------------------------------------------------------------------- */
+
+#define DIRTY_PAGES 512 /* 2M */
+#define DIRTY_FILE_PAGES 540
+
+static uint64_t *map_dirty_file(struct bf_client *client, const char *path, struct bf_fileh **ret_fileh) {
+        uint64_t *map;
+
+        CHILD_CHECK(bf_open(client, path, O_RDWR, NULL, ret_fileh) == 0);
+        CHILD_CHECK(bf_advise(*ret_fileh, 0, 0, BF_ADVICE_RANDOM) == 0);
+        CHILD_CHECK(bf_mmap(*ret_fileh, 0, DIRTY_FILE_PAGES * RIG_PAGE, PROT_READ | PROT_WRITE, (void **) &map) == 0);
+        return map;
+}
+
+static void *at(uint64_t *map, uint64_t page) {
+        return (void *) (uintptr_t) rig_word(map, page, 0);
+}
+
+/* Dirty up to the limit: then a write fails, to a page that is there (520) and to one that is not (521), and nothing else does. */
+static int write_too_much(int line, void *arg) {
+        const struct scene *scene = arg;
+        struct bf_client *client;
+        struct bf_fileh *fileh;
+        struct probe_hit hit;
+        uint64_t *map;
+
+        child_hear(line);
+        child_become(OTHER_UID);
+        probe_install();
+        CHILD_CHECK(bf_connect(&client, scene->address) == 0);
+        map = map_dirty_file(client, scene->path, &fileh);
+        CHILD_CHECK(*rig_word(map, 520, 0) == 520);
+        for (uint64_t page = 0; page < DIRTY_PAGES; page++)
+                *rig_word(map, page, 0) = page + 1000;
+        child_say(line, 1);
+        for (uint64_t page = 520; page < 522; page++) {
+                CHILD_CHECK(probe_write(at(map, page), 1, &hit) == SIGBUS);
+                CHILD_CHECK(hit.known == 0 && hit.error == EDQUOT);
+        }
+        CHILD_CHECK(*rig_word(map, 522, 0) == 522);
+        CHILD_CHECK(bf_load(fileh, 523 * RIG_PAGE, RIG_PAGE) == 0);
+        for (uint64_t page = 0; page < DIRTY_PAGES; page++) {
+                CHILD_CHECK(*rig_word(map, page, 0) == page + 1000);
+                *rig_word(map, page, 1) = 1;
+        }
+        CHILD_CHECK(bf_writeout(fileh, RIG_STORE_MARK) == 0);
+        CHILD_CHECK(probe_write(at(map, 520), 1, &hit) == SIGBUS); /* a failed page stays so */
+        CHILD_CHECK(bf_invalidate(fileh, 520 * RIG_PAGE, 2 * RIG_PAGE) == 0);
+        for (uint64_t page = 520; page < 522; page++) {
+                CHILD_CHECK(*rig_word(map, page, 0) == page);
+                *rig_word(map, page, 0) = page + 1000;
+        }
+        child_say(line, 2);
+        child_hear(line);
+        return 0;
+}
+
+static void test_dirty_bytes_of_two_users(void **state) {
+        struct rig *rig = rig_here(state);
+        struct scene scene = { .rig = rig };
+        struct bf_fileh *fileh;
+        struct child *child;
+        uint64_t *map;
+
+        if (geteuid() != 0) {
+                print_message("skipped: needs root\n");
+                skip();
+        }
+        rig_daemon(rig, "--pool", "64M", "--socket-mode", "0666", "--uid-dirty", "2M", "--room-timeout", "0.2", NULL);
+        scene.address = rig_address(rig);
+        scene.path = rig_identity(rig, "his", DIRTY_FILE_PAGES);
+        assert_int_equal(chown(scene.path, OTHER_UID, OTHER_UID), 0);
+        child = rig_child(rig, write_too_much, &scene);
+        fileh = rig_open(rig_client(rig), rig_identity(rig, "mine", DIRTY_FILE_PAGES), O_RDWR, 0);
+        map = rig_map(fileh, 0, DIRTY_FILE_PAGES);
+        child_say(child->line, 1);
+        assert_int_equal(child_hear(child->line), 1);
+        for (uint64_t page = 0; page < DIRTY_PAGES; page++) /* while he waits */
+                *rig_word(map, page, 0) = page + 2000;
+        assert_int_equal(child_hear(child->line), 2);
+        for (uint64_t page = 0; page < DIRTY_PAGES; page++)
+                assert_int_equal(*rig_word(map, page, 0), page + 2000);
+        assert_int_equal(rig_pool_stat(rig->clients[0]).dirty_bytes, (DIRTY_PAGES + 2) * RIG_PAGE);
+        child_say(child->line, 1);
+        assert_int_equal(child_wait(child), 0);
+}
+
+static int fill_account(int line, void *arg) {
+        const struct scene *scene = arg;
+        struct bf_client *client;
+        struct bf_fileh *fileh;
+        uint64_t *map;
+
+        CHILD_CHECK(bf_connect(&client, scene->address) == 0);
+        map = map_dirty_file(client, scene->path, &fileh);
+        for (uint64_t page = 0; page < 4; page++)
+                *rig_word(map, page, 0) = 1;
+        child_say(line, 1);
+        child_hear(line);
+        return 0;
+}
+
+/* Four threads wait to write: two to pages that are there, two to pages that are not. */
+static void check_writers_freed(struct rig *rig, struct bf_fileh *fileh, uint64_t *map, void (*make_room)(struct rig *rig, struct bf_fileh *fileh)) {
+        struct worker *writers[4];
+
+        for (uint64_t i = 0; i < 4; i++) {
+                if (i < 2)
+                        assert_int_equal(*rig_word(map, 520 + i, 0), 520 + i);
+                writers[i] = rig_worker(rig, worker_write, at(map, 520 + i), NULL, 7 + i, 0);
+                worker_wait_fault(writers[i]);
+        }
+        assert_int_equal(*rig_word(map, 530, 0), 530); /* readers do not wait */
+        for (uint64_t i = 0; i < 4; i++)
+                assert_false(worker_is_done(writers[i]));
+        make_room(rig, fileh);
+        for (uint64_t i = 0; i < 4; i++) {
+                worker_join(writers[i]);
+                assert_int_equal(writers[i]->hit.signo, 0);
+                assert_int_equal(*rig_word(map, 520 + i, 0), 7 + i);
+        }
+        assert_states(fileh, 520, "DDDDE");
+        assert_true(rig_pool_stat(rig->clients[0]).dirty_bytes <= DIRTY_PAGES * RIG_PAGE);
+        assert_int_equal(bf_discard(fileh), 0);
+}
+
+static void by_writeout(struct rig *rig, struct bf_fileh *fileh) {
+        (void) rig;
+        assert_int_equal(bf_writeout(fileh, RIG_STORE_MARK), 0);
+}
+
+static void by_discard(struct rig *rig, struct bf_fileh *fileh) {
+        (void) rig;
+        assert_int_equal(bf_discard(fileh), 0);
+}
+
+static void by_invalidate(struct rig *rig, struct bf_fileh *fileh) {
+        (void) rig;
+        assert_int_equal(bf_invalidate(fileh, 10 * RIG_PAGE, 4 * RIG_PAGE), 0);
+}
+
+/* Of the other client of the same user, who has four dirty pages. */
+static void by_a_death(struct rig *rig, struct bf_fileh *fileh) {
+        (void) fileh;
+        child_kill(&rig->children[0]);
+}
+
+static void test_writers_are_freed(void **state) {
+        static void (*const ways[])(struct rig *rig, struct bf_fileh *fileh) = { by_writeout, by_discard, by_invalidate, by_a_death };
+        struct rig *rig = rig_here(state);
+        struct scene scene = { .rig = rig };
+        struct bf_fileh *fileh;
+        struct child *child;
+        uint64_t *map;
+
+        rig_daemon(rig, "--pool", "64M", "--uid-dirty", "2M", "--room-timeout", "1000", NULL);
+        scene.address = rig_address(rig);
+        scene.path = rig_identity(rig, "data", DIRTY_FILE_PAGES);
+        child = rig_child(rig, fill_account, &scene);
+        assert_int_equal(child_hear(child->line), 1);
+        fileh = rig_open(rig_client(rig), rig_identity(rig, "mine", DIRTY_FILE_PAGES), O_RDWR, 0);
+        map = rig_map(fileh, 0, DIRTY_FILE_PAGES);
+        for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+                for (uint64_t page = 0; page < DIRTY_PAGES - 4; page++)
+                        *rig_word(map, page, 0) = page;
+                assert_int_equal(rig_pool_stat(rig->clients[0]).dirty_bytes, DIRTY_PAGES * RIG_PAGE);
+                check_writers_freed(rig, fileh, map, ways[i]);
+        }
+}
+
+/* What waits when its mapping goes is forgotten: the daemon ends well, and so does who takes the mapping away. */
+static void test_writers_that_go(void **state) {
+        struct rig *rig = rig_here(state);
+        struct worker *writer;
+        struct bf_fileh *fileh;
+        uint64_t *map, *other;
+
+        rig_daemon(rig, "--pool", "64M", "--uid-dirty", "2M", "--room-timeout", "1000", NULL);
+        fileh = rig_open(rig_client(rig), rig_identity(rig, "mine", DIRTY_FILE_PAGES), O_RDWR, 0);
+        map = rig_map(fileh, 0, DIRTY_FILE_PAGES);
+        other = rig_map(fileh, 0, DIRTY_FILE_PAGES);
+        for (uint64_t page = 0; page < DIRTY_PAGES; page++)
+                *rig_word(map, page, 0) = page;
+        writer = rig_worker(rig, worker_write, at(other, 520), NULL, 7, 0);
+        worker_wait_fault(writer);
+        assert_int_equal(bf_load(fileh, 520 * RIG_PAGE, RIG_PAGE), 0);
+        assert_int_equal(bf_munmap(other), 0);
+        worker_join(writer);
+        assert_int_equal(writer->hit.signo, SIGSEGV);
+        assert_int_equal(bf_discard(fileh), 0);
+        *rig_word(map, 520, 0) = 1;
+        assert_states(fileh, 520, "D");
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_two_users),
                 RIG_TEST(test_another_daemon_allows_less),
+                RIG_TEST(test_dirty_bytes_of_two_users),
+                RIG_TEST(test_writers_are_freed),
+                RIG_TEST(test_writers_that_go),
         };
 
         watchdog_start();

@@ -38,7 +38,7 @@ cannot() {
         [ -z "$stderr" ]
         [ "${#lines[@]}" -le 24 ]
         for option in --socket --pool --room-timeout --reclaim-batch --socket-mode --socket-group --no-lend --ready-fd --private-fd --log-level \
-                --uid-peers --uid-handles --uid-mappings \
+                --uid-peers --uid-handles --uid-mappings --uid-dirty \
                 --version --help; do
                 says "  $option "
         done
