@@ -61,6 +61,7 @@ static enum job_result adopt_end(struct adopt *adopt) {
         }
         fileh->ledger.memory.table_put(&fileh->ledger.memory, adopt->capacity, adopt->words);
         fileh->is_adopting = false;
+        fileh->is_broken = adopt->error < 0;
         for (handle = TAILQ_FIRST(&fileh->handles); handle; handle = next) {
                 next = TAILQ_NEXT(handle, entry);
                 if (handle->awaits_adoption)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <stddef.h>
+
+#include "absent.h"
 #include "closing.h"
 #include "fileh.h"
 #include "handle.h"
@@ -28,17 +31,53 @@ static void closing_fileh(struct fileh *fileh, const struct reply_to *to) {
                 log_error("no memory to close a file: trying again");
 }
 
+/*
+ * Users of a shared fileh may be absent when the last of those who are present closes it: who was the first to come to a new daemon, say. They have it open
+ * like any other, and it stays, with its pages and their room in the pool, until one of them is back or the last of them is gone.
+ */
+static enum job_result closing_linger_step(struct job *job) {
+        struct fileh *fileh = (struct fileh *) ((char *) job - offsetof(struct fileh, linger));
+        struct pager *pager = fileh->pager;
+
+        if (TAILQ_EMPTY(&fileh->handles) && fileh_misses_anyone(fileh)) {
+                absent_wait(pager, &fileh->linger_waiter, job);
+                return JOB_WAIT;
+        }
+        log_debug("fileh %u: %s", fileh->id, TAILQ_EMPTY(&fileh->handles) ? "nobody has it any more" : "it has a user again");
+        fileh->is_lingering = false;
+        pool_count(pager->pool, POOL_LINGERING, -1);
+        if (TAILQ_EMPTY(&fileh->handles))
+                closing_fileh(fileh, NULL);
+        fileh_unref(fileh);
+        return JOB_DONE;
+}
+
+static void closing_linger(struct fileh *fileh) {
+        if (fileh->is_lingering)
+                return;
+        log_debug("fileh %u: nobody has it open, but users of it have not come back yet", fileh->id);
+        fileh->is_lingering = true;
+        pool_count(fileh->pager->pool, POOL_LINGERING, 1);
+        fileh_ref(fileh);
+        fileh->linger = (struct job) { .step = closing_linger_step };
+        job_wake(&fileh->pager->jobs, &fileh->linger);
+}
+
 void closing_handle(struct handle *handle, const struct reply_to *to) {
         struct fileh *fileh = handle->fileh;
 
         while (handle->n_mappings > 0)
                 closing_mapping(handle, handle->mappings[handle->n_mappings - 1]);
         fileh_ref(fileh);
-        handle_close(handle);
-        if (TAILQ_EMPTY(&fileh->handles))
+        handle_close(handle, to != NULL);
+        if (TAILQ_EMPTY(&fileh->handles) && (fileh->is_broken || !fileh_misses_anyone(fileh))) {
                 closing_fileh(fileh, to);
-        else if (to)
-                pager_reply_error(fileh->pager, to, 0);
+        } else {
+                if (TAILQ_EMPTY(&fileh->handles))
+                        closing_linger(fileh);
+                if (to)
+                        pager_reply_error(fileh->pager, to, 0);
+        }
         fileh_unref(fileh);
 }
 

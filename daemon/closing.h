@@ -13,8 +13,8 @@ struct reply_to;
 
 void closing_mapping(struct handle *handle, struct mapping *mapping);
 
-/* With its mappings. The last handle of a fileh closes it: its pages are dropped, nothing of them is stored. Who asked for it (to, or NULL) is
- * answered when that is done. */
+/* With its mappings. The last handle of a fileh closes it: its pages are dropped, nothing of them is stored; unless another user of it has not come
+ * back yet from the daemon before. Who asked for it (to, or NULL: nobody did) is answered when that is done. */
 void closing_handle(struct handle *handle, const struct reply_to *to);
 
 /* All handles of a peer. */

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 
 #include "account.h"
+#include "claim.h"
 #include "fileh.h"
 #include "log.h"
-#include "pager.h"
 #include "store_file.h"
 
 static uint64_t fileh_round_up(uint64_t size, uint64_t block_size) {
@@ -109,6 +109,7 @@ int fileh_new(struct pager *pager, const struct fileh_params *params, struct fil
                 .block_size = params->block_size,
                 .block_shift = (unsigned) __builtin_ctzll(params->block_size),
                 .n_refs = 1,
+                .may_miss_somebody = params->is_shared && params->memory_fd >= 0,
         };
         TAILQ_INIT(&fileh->handles);
         TAILQ_INIT(&fileh->loads);
@@ -188,6 +189,19 @@ struct fileh *fileh_find_adopted(struct pager *pager, uint64_t memory_inode) {
                         return fileh;
         }
         return NULL;
+}
+
+/* Once none is absent, none will be: but for those this daemon loses sight of, which sets may_miss_somebody again. */
+bool fileh_misses_anyone(struct fileh *fileh) {
+        if (fileh->may_miss_somebody)
+                fileh->may_miss_somebody = claim_is_anyone_absent(fileh->memory.fd, fileh->ledger.memory.header->generation, CLAIM_ANY);
+        return fileh->may_miss_somebody;
+}
+
+bool fileh_may_protect(struct fileh *fileh) {
+        if (fileh->n_hidden_writers > 0)
+                return false;
+        return !fileh_misses_anyone(fileh) || !claim_is_anyone_absent(fileh->memory.fd, fileh->ledger.memory.header->generation, CLAIM_WRITER);
 }
 
 /* Bytes behind the end of the file, which a program may have written in its last block, become part of it: they are zero there. */

@@ -16,6 +16,7 @@
 #include "memory.h"
 #include "page.h"
 #include "pagemap.h"
+#include "pager.h"
 #include "state.h"
 #include "waiter.h"
 #include "wire.h"
@@ -55,8 +56,16 @@ struct fileh {
 
         TAILQ_HEAD(, handle) handles; /* -> handle->entry */
         unsigned n_refs;              /* handles, also closed ones until freed; jobs; loads and stores under way */
-        bool is_closing;              /* the last handle is closed */
+        bool is_closing;              /* the last handle is closed, and nobody is absent */
+        bool is_broken;               /* its pages could not be taken up */
         bool is_adopting;             /* its pages are being taken up; until then no handle is listened to (adopt.c) */
+
+        uint32_t n_places;         /* given to handles so far (claim.h) */
+        unsigned n_hidden_writers; /* handles whose mappings are not all known yet */
+        bool may_miss_somebody;    /* users may be absent: it is to be looked at */
+        bool is_lingering;         /* no handle is open, or none was for a while, and users were absent (closing.c) */
+        struct job linger;
+        struct absent_waiter linger_waiter;
 
         struct pagelist dirty;   /* DIRTY, in order of becoming so -> page->dirty */
         struct pagelist storing; /* STORING and STORING_DIRTIED -> page->dirty */
@@ -105,6 +114,16 @@ struct fileh *fileh_find_shared(struct pager *pager, const struct fileh_params *
 
 /* The fileh that has this memory, as another client handed it back before; or NULL. */
 struct fileh *fileh_find_adopted(struct pager *pager, uint64_t memory_inode);
+
+/* Is a user of a shared fileh absent (claim.h)? */
+bool fileh_misses_anyone(struct fileh *fileh);
+
+/*
+ * May pages be write-protected, so that they can be copied out and count as clean? Not while somebody may have them mapped writable where it is not known:
+ * after the daemon came anew, until every user's mappings are shown. Who has to wait for it does so with absent_wait(). Taking pages out of the memory
+ * is safe at any time: that unmaps them everywhere, and who touches them asks.
+ */
+bool fileh_may_protect(struct fileh *fileh);
 
 int fileh_resize(struct fileh *fileh, uint64_t size);
 

@@ -2,12 +2,16 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "absent.h"
+#include "claim.h"
 #include "fileh.h"
 #include "handle.h"
+#include "log.h"
 #include "pager.h"
 
 int handle_new(struct fileh *fileh, uint64_t peer, int uffd, bool readonly, struct handle **ret) {
@@ -15,7 +19,7 @@ int handle_new(struct fileh *fileh, uint64_t peer, int uffd, bool readonly, stru
 
         if (!handle)
                 return -ENOMEM;
-        *handle = (struct handle) { .peer = peer, .fileh = fileh, .uffd = uffd, .readonly = readonly };
+        *handle = (struct handle) { .peer = peer, .fileh = fileh, .uffd = uffd, .readonly = readonly, .claim_fd = -1, .is_shown = true };
         handle->id = idtable_add(&fileh->pager->handles, handle);
         if (!handle->id) {
                 free(handle);
@@ -36,10 +40,76 @@ void handle_freed(struct handle *handle) {
         fileh_unref(fileh);
 }
 
-void handle_close(struct handle *handle) {
+static uint64_t handle_generation(const struct handle *handle) {
+        return handle->fileh->ledger.memory.header->generation;
+}
+
+void handle_expect(struct handle *handle, int memory_fd) {
+        handle->is_shown = false;
+        handle->fileh->n_hidden_writers += !handle->readonly;
+        if (handle->fileh->is_shared)
+                handle->claim_fd = memory_fd;
+        else
+                close(memory_fd);
+}
+
+/* What nobody shows any more is not waited for, but what its client has of it is his claim still. */
+static void handle_stop_expecting(struct handle *handle) {
+        if (!handle->is_shown)
+                handle->fileh->n_hidden_writers -= !handle->readonly;
+}
+
+static int handle_claim(struct handle *handle) {
+        handle->place = handle->fileh->n_places++;
+        return claim_set_present(handle->claim_fd, !handle->readonly, handle_generation(handle), handle->place);
+}
+
+void handle_set_shown(struct handle *handle) {
+        handle_stop_expecting(handle);
+        handle->is_shown = true;
+        if (handle->claim_fd >= 0 && handle_claim(handle) < 0)
+                log_warning("fileh %u: somebody holds locks on its memory: a user of it would not be missed after a restart", handle->fileh->id);
+        absent_wake_all(handle->fileh->pager);
+}
+
+int handle_open_memory(struct handle *handle, int *ret_fd) {
+        const struct memory *memory = &handle->fileh->memory;
+        int fd, r;
+
+        if (!handle->fileh->is_shared)
+                return memory_open(memory, handle->readonly, ret_fd);
+        r = memory_open_anew(memory, handle->readonly, &handle->claim_fd);
+        if (r < 0)
+                return r;
+        r = handle_claim(handle);
+        if (r < 0 && !handle->readonly) /* the count of those who write must be right; a reader may do without */
+                return r;
+        fd = fcntl(handle->claim_fd, F_DUPFD_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        *ret_fd = fd;
+        return 0;
+}
+
+static void handle_end_claim(struct handle *handle, bool is_asked) {
+        if (handle->claim_fd < 0)
+                return;
+        if (handle->is_shown && is_asked)
+                claim_drop(handle->claim_fd);
+        else if (handle->is_shown)
+                claim_set_absent(handle->claim_fd, !handle->readonly, handle_generation(handle), handle->place);
+        handle->fileh->may_miss_somebody |= !handle->is_shown || !is_asked;
+        close(handle->claim_fd);
+        handle->claim_fd = -1;
+}
+
+void handle_close(struct handle *handle, bool is_asked) {
         struct pager *pager = handle->fileh->pager;
 
         assert(handle->n_mappings == 0);
+        handle_end_claim(handle, is_asked);
+        handle_stop_expecting(handle);
+        absent_wake_all(pager);
         TAILQ_REMOVE(&handle->fileh->handles, handle, entry);
         idtable_remove(&pager->handles, handle->id);
         handle->is_closed = true;

@@ -27,7 +27,10 @@ struct handle {
         struct mapping **mappings; /* by address */
         unsigned n_mappings;
 
-        bool awaits_adoption;      /* its client gets this reply, and is listened to, when the pages are taken up */
+        int claim_fd;        /* of a shared fileh: its client's description of the memory, with the lock that is its claim (claim.h); else -1 */
+        uint32_t place;      /* of the claim */
+        bool is_shown;       /* all its mappings are known: false until SHOWN, if its client had it from another daemon */
+        bool awaits_adoption;     /* its client gets this reply, and is listened to, when the pages are taken up */
         struct reply_to adoption;
 
         /* The reading of faults (fault.c). */
@@ -41,8 +44,18 @@ struct handle {
 /* Takes uffd if it succeeds, and holds the fileh. */
 int handle_new(struct fileh *fileh, uint64_t peer, int uffd, bool readonly, struct handle **ret);
 
-/* It has no mappings. It is freed, and lets go of the fileh, when the reading of faults has ended: handle_freed() then. */
-void handle_close(struct handle *handle);
+/* It comes from another daemon, with mappings that are not known yet. memory_fd, of its client, is taken. */
+void handle_expect(struct handle *handle, int memory_fd);
+
+/* They all are. */
+void handle_set_shown(struct handle *handle);
+
+/* A descriptor of the memory for its client, the caller's; of a shared fileh it bears the client's claim. -EAGAIN: see claim_set_present(). */
+int handle_open_memory(struct handle *handle, int *ret_fd);
+
+/* It has no mappings. is_asked: its client lets go of the memory; else he may have it mapped still, unknown to all. The handle is freed, and lets go of the
+ * fileh, when the reading of faults has ended: handle_freed() then. */
+void handle_close(struct handle *handle, bool is_asked);
 void handle_freed(struct handle *handle);
 
 /* -EEXIST: it overlaps another mapping of the handle. */

@@ -104,6 +104,7 @@ int ledger_file_init(struct ledger_file *ledger, const struct ledger_header *abo
         }
         *ledger->memory.header = *about;
         ledger->memory.header->magic = LEDGER_MAGIC;
+        ledger->memory.header->generation = 1;
         return 0;
 }
 
@@ -137,6 +138,7 @@ int ledger_file_adopt(struct ledger_file *ledger, int fd, const struct ledger_he
         }
         if (ledger_file_is_sound(ledger) && ledger_file_is_about(ledger, about)) {
                 ledger->memory.header->seq += ledger->memory.header->seq & 1; /* it ended while it moved entries */
+                ledger->memory.header->generation++;
                 return 0;
         }
         ledger_file_fini(ledger);

@@ -194,7 +194,7 @@ static void main_stop_listening(struct daemon *d) {
 static void main_leave(const struct daemon *d) {
         uint64_t n_peers = pool_counter(&d->pool, POOL_PEERS);
 
-        if (!d->server || n_peers == 0)
+        if (!d->server || (n_peers == 0 && pool_counter(&d->pool, POOL_LINGERING) == 0))
                 return;
         log_info("ending: %llu clients are left to the next bigfiled", (unsigned long long) n_peers);
         _exit(EX_OK);

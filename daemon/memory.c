@@ -171,6 +171,10 @@ int memory_open(const struct memory *memory, bool readonly, int *ret_fd) {
         return 0;
 }
 
+int memory_open_anew(const struct memory *memory, bool readonly, int *ret_fd) {
+        return memory_reopen(memory->fd, readonly ? O_RDONLY : O_RDWR, ret_fd);
+}
+
 int memory_punch(struct memory *memory, uint64_t offset, uint64_t length) {
         int r;
 

@@ -35,8 +35,9 @@ uint64_t memory_page_size(const struct memory *memory);
 
 int memory_grow(struct memory *memory, uint64_t size);
 
-/* Another descriptor of it, the caller's: read-write, or read-only. */
+/* Another descriptor of it, the caller's: read-write, or read-only; the second function's is an open file description of its own in any case. */
 int memory_open(const struct memory *memory, bool readonly, int *ret_fd);
+int memory_open_anew(const struct memory *memory, bool readonly, int *ret_fd);
 
 /* Takes the range out of RAM, and so out of every mapping. */
 int memory_punch(struct memory *memory, uint64_t offset, uint64_t length);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "fault.h"
@@ -8,14 +9,13 @@
 #include "opening.h"
 
 /* The memory and the ledger, for a client that does not have them yet. */
-static int opening_fds(const struct handle *handle, int fds[static 2]) {
-        const struct fileh *fileh = handle->fileh;
+static int opening_fds(struct handle *handle, int fds[static 2]) {
         int r;
 
-        r = memory_open(&fileh->memory, handle->readonly, &fds[0]);
+        r = handle_open_memory(handle, &fds[0]);
         if (r < 0)
-                return r;
-        r = ledger_file_open(&fileh->ledger, &fds[1]);
+                return r == -EAGAIN ? -EBUSY : r;
+        r = ledger_file_open(&handle->fileh->ledger, &fds[1]);
         if (r < 0)
                 close(fds[0]);
         return r;

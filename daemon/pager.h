@@ -23,6 +23,12 @@ struct fileh;
 struct load;
 struct quota_waiter;
 
+/* A job that waits for absent users (absent.c). */
+struct absent_waiter {
+        TAILQ_ENTRY(absent_waiter) entry; /* pager->absent_waiters -> waiter->entry */
+        struct job *job;                  /* NULL: it does not wait */
+};
+
 struct pager_options {
         uint64_t room_timeout_usec; /* how long a load waits for room */
         unsigned reclaim_batch;     /* pages */
@@ -55,6 +61,9 @@ struct pager {
         struct ring_op quota_timer;
         bool quota_timer_is_set;
         bool quota_is_freed;        /* some account has fewer dirty bytes than when the queue was last looked at */
+        TAILQ_HEAD(, absent_waiter) absent_waiters;
+        struct ring_op absent_timer;
+        bool absent_timer_is_set;
         bool is_reclaiming; /* between the low and the high mark */
 
         /* Set by the thread that runs it: how to answer a peer, and how to be rid of one. fds are taken. */

@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "absent.h"
 #include "closing.h"
 #include "load.h"
 #include "log.h"
@@ -129,6 +130,7 @@ static void pager_thread_begin_end(struct pager_thread *thread) {
                 ring_cancel(pager->ring, &pager->room_timer);
         if (pager->quota_timer_is_set)
                 ring_cancel(pager->ring, &pager->quota_timer);
+        absent_end(pager);
         thread->end_op.done = pager_thread_on_end_timer;
         ring_timer(pager->ring, &thread->end_op, ring_now() + PAGER_THREAD_END_USEC);
 }

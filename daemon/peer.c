@@ -334,6 +334,7 @@ static void (*const peer_handlers[N_WIRE_IDS])(struct peer *peer, struct chan_pa
         [WIRE_POOL_STAT] = peer_on_pool_stat,
         [WIRE_RECLAIM] = peer_on_reclaim,
         [WIRE_ADOPT] = peer_on_open,
+        [WIRE_SHOWN] = peer_on_request,
 };
 
 /* --- receiving ---------------------------------------------------------------------------------------------------------------------------------- */

@@ -24,6 +24,7 @@ enum pool_counter {
         POOL_LOADS,
         POOL_STORES,
         POOL_EVICTIONS,
+        POOL_LINGERING, /* filehs that nobody has open, and somebody may come back to */
         N_POOL_COUNTERS,
 };
 

@@ -88,6 +88,10 @@ static int request_open_handle(struct request *request, struct fileh *fileh, con
         if (r < 0)
                 return r;
         request->uffd = -1;
+        if (request->memory_fd >= 0) {
+                handle_expect(handle, request->memory_fd);
+                request->memory_fd = -1;
+        }
         if (fileh->is_adopting) {
                 handle->awaits_adoption = true;
                 handle->adoption = to;
@@ -189,6 +193,17 @@ static int request_close(struct pager *pager, struct request *request) {
                 return -EBUSY;
         closing_handle(handle, &to);
         return REQUEST_TAKEN;
+}
+
+/* Whoever came from another daemon has shown all he has. */
+static int request_shown(struct pager *pager, struct request *request) {
+        struct handle *handle = request_handle_of(pager, request);
+
+        if (!handle)
+                return -ENOENT;
+        if (!handle->is_shown)
+                handle_set_shown(handle);
+        return 0;
 }
 
 static int request_resize(struct pager *pager, struct request *request) {
@@ -360,6 +375,7 @@ static int (*const request_handlers[N_WIRE_IDS])(struct pager *pager, struct req
         [WIRE_STAT] = request_stat,
         [WIRE_RECLAIM] = request_reclaim,
         [WIRE_ADOPT] = request_adopt,
+        [WIRE_SHOWN] = request_shown,
 };
 
 void request_handle(struct pager *pager, struct request *request) {

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "absent.h"
 #include "blocksort.h"
 #include "drop.h"
 #include "fileh.h"
@@ -52,7 +53,10 @@ struct writeout {
         unsigned flags;
         struct reply_to to;
         STAILQ_ENTRY(writeout) entry; /* fileh->writeouts -> writeout->entry */
+        struct absent_waiter absent;
+        uint64_t patience; /* until when it waits for users who are absent; 0: it did not have to */
         enum {
+                WRITEOUT_AWAITS,
                 WRITEOUT_COLLECTS,
                 WRITEOUT_STORES,
                 WRITEOUT_SYNCS,
@@ -73,6 +77,46 @@ struct writeout {
 
 static bool writeout_wants(const struct writeout *w, unsigned flag) {
         return w->flags & flag;
+}
+
+/* --- users who are absent ----------------------------------------------------------------------------------------------------------------------- */
+
+/*
+ * Must it wait before it protects pages? An error if it has waited too long: then nothing more is stored. A user who is absent (fileh_may_protect()) could
+ * write a page behind our back that we have just called clean.
+ */
+static bool writeout_is_held(struct writeout *w) {
+        struct pager *pager = w->fileh->pager;
+
+        absent_forget(pager, &w->absent);
+        if (w->error < 0 || w->fileh->is_closing || fileh_may_protect(w->fileh))
+                return false;
+        if (w->patience == 0)
+                w->patience = ring_now() + pager->options.room_timeout_usec;
+        if (ring_now() >= w->patience) {
+                log_warning("fileh %u: a writeout is refused: another user of the file has not come back since the daemon started", w->fileh->id);
+                w->error = -EBUSY;
+                return false;
+        }
+        absent_wait(pager, &w->absent, &w->job);
+        return true;
+}
+
+static bool writeout_is_waiting(const struct writeout *w) {
+        return w->absent.job != NULL;
+}
+
+/* May another run begin? */
+static bool writeout_goes_on(struct writeout *w) {
+        return !w->fileh->is_closing && !writeout_is_held(w) && w->error == 0;
+}
+
+static enum job_result writeout_await(struct writeout *w) {
+        if (writeout_is_held(w))
+                return JOB_WAIT;
+        w->n_to_collect = w->fileh->dirty.n;
+        w->phase = WRITEOUT_COLLECTS;
+        return JOB_MORE;
 }
 
 /* --- pages -------------------------------------------------------------------------------------------------------------------------------------- */
@@ -303,10 +347,12 @@ static enum job_result writeout_store(struct writeout *w) {
 
         while ((run = STAILQ_FIRST(&w->runs)) && run->has_ended && n++ < JOB_STEP_PAGES)
                 writeout_finish_run(w, run);
-        while (w->error == 0 && !w->fileh->is_closing && w->n_bytes < WRITEOUT_WINDOW_BYTES && writeout_begin_run(w))
+        while (w->n_bytes < WRITEOUT_WINDOW_BYTES && writeout_goes_on(w) && writeout_begin_run(w))
                 ;
         if ((run = STAILQ_FIRST(&w->runs)))
                 return run->has_ended ? JOB_MORE : JOB_WAIT;
+        if (writeout_is_waiting(w))
+                return JOB_WAIT;
         w->phase = writeout_wants(w, WIRE_WRITEOUT_SYNC) ? WRITEOUT_SYNCS : WRITEOUT_MARKS;
         return JOB_MORE;
 }
@@ -333,7 +379,6 @@ static enum job_result writeout_sync(struct writeout *w) {
 
 static void writeout_activate(struct writeout *w) {
         w->fileh->writeout = w;
-        w->n_to_collect = w->fileh->dirty.n;
         job_wake(&w->fileh->pager->jobs, &w->job);
 }
 
@@ -364,13 +409,15 @@ static enum job_result writeout_mark(struct writeout *w) {
                 n += run->n;
                 free(run);
         }
-        while (!writeout_wants(w, WIRE_WRITEOUT_STORE) && n < JOB_STEP_PAGES && w->error == 0 &&
+        while (!writeout_wants(w, WIRE_WRITEOUT_STORE) && n < JOB_STEP_PAGES && writeout_goes_on(w) &&
                (n_run = writeout_take_run(w, JOB_STEP_PAGES, &block)) > 0) {
                 writeout_protect_run(fileh, block, n_run, EVENT_MARK);
                 n += n_run;
         }
         if (n >= JOB_STEP_PAGES)
                 return JOB_MORE;
+        if (writeout_is_waiting(w))
+                return JOB_WAIT;
         writeout_end(w);
         return JOB_DONE;
 }
@@ -379,6 +426,8 @@ static enum job_result writeout_step(struct job *job) {
         struct writeout *w = (struct writeout *) job;
 
         switch (w->phase) {
+        case WRITEOUT_AWAITS:
+                return writeout_await(w);
         case WRITEOUT_COLLECTS:
                 return writeout_collect(w);
         case WRITEOUT_STORES:

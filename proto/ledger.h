@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LEDGER_MAGIC UINT64_C(0x3172656764656c62) /* "bledger1" */
+#define LEDGER_MAGIC UINT64_C(0x3272656764656c62) /* "bledger2" */
 #define LEDGER_CAPACITY_MIN UINT64_C(512)         /* words: 4096 bytes, behind the header */
 
 struct ledger_header {
@@ -29,7 +29,8 @@ struct ledger_header {
         uint64_t memory_inode; /* of the memory it belongs to; 0: the daemon has closed the fileh and drops its pages */
         uint64_t file_device;  /* of the file */
         uint64_t file_inode;
-        uint64_t is_shared; /* 1: of a fileh that clients share */
+        uint64_t is_shared;  /* 1: of a fileh that clients share */
+        uint64_t generation; /* how many daemons have had it, the one that made it included */
 };
 
 /* Page states, as they are in a word. The numbers are part of the protocol. */

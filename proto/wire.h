@@ -14,7 +14,7 @@
 #error "the wire format is little-endian, and this code does not convert"
 #endif
 
-#define WIRE_VERSION 1
+#define WIRE_VERSION 2
 
 /* Limits: every limit of the protocol is here. */
 #define WIRE_MSG_MAX 256                           /* bytes of a message */
@@ -46,6 +46,7 @@ enum wire_id {
         WIRE_POOL_STAT,
         WIRE_RECLAIM,
         WIRE_ADOPT,
+        WIRE_SHOWN,
         N_WIRE_IDS,
 };
 
@@ -96,7 +97,7 @@ struct wire_open_reply {
         uint64_t size;
 };
 
-/* WIRE_CLOSE, WIRE_DISCARD, WIRE_STAT, WIRE_WRITEOUT (flags: BF_WRITEOUT_*) */
+/* WIRE_CLOSE, WIRE_DISCARD, WIRE_STAT, WIRE_SHOWN, WIRE_WRITEOUT (flags: BF_WRITEOUT_*) */
 struct wire_handle {
         struct wire_header header;
         uint32_t handle;

@@ -129,6 +129,18 @@ static void revive_take_away_poison(struct bf_fileh *fileh) {
         pthread_mutex_unlock(&fileh->lock);
 }
 
+/* It has all that there is of this handle. */
+static int revive_end(struct revive *revive, struct bf_fileh *fileh, uint32_t number) {
+        union wire_msg msg;
+        int error, r;
+
+        r = revive_advise(revive, fileh, number);
+        if (r < 0)
+                return r;
+        wire_init(&msg, WIRE_SHOWN, 0);
+        return revive_ask(revive, &msg, number, &error);
+}
+
 /* --- all of them ---------------------------------------------------------------------------------------------------------------------------------- */
 
 static int revive_fileh(struct revive *revive, struct bf_fileh *fileh) {
@@ -143,7 +155,7 @@ static int revive_fileh(struct revive *revive, struct bf_fileh *fileh) {
                 number = 0;
         }
         if (r == 0 && number != 0)
-                r = revive_advise(revive, fileh, number);
+                r = revive_end(revive, fileh, number);
         if (r < 0)
                 return r;
         session_set_handle(revive->session, &fileh->number, number);

@@ -48,6 +48,7 @@ static const struct shape shapes[] = {
         { "POOL_STAT", 13, 16, 0, 0, "", false },
         { "RECLAIM", 14, 24, 0, 0, "", false },
         { "ADOPT", 15, 32, 4, 4, "SHARED, HUGE, READONLY", false },
+        { "SHOWN", 16, 24, 0, 0, "", true },
         { "HELLO reply", 0x8001, 40, 0, 1, "", false },
         { "OPEN reply", 0x8002, 32, 0, 2, "", false },
         { "CLOSE reply", 0x8003, 24, 0, 0, "", true },
@@ -63,6 +64,7 @@ static const struct shape shapes[] = {
         { "POOL_STAT reply", 0x800d, 104, 0, 0, "", true },
         { "RECLAIM reply", 0x800e, 32, 0, 0, "", true },
         { "ADOPT reply", 0x800f, 32, 0, 0, "", false },
+        { "SHOWN reply", 0x8010, 24, 0, 0, "", true },
 };
 
 #define N_SHAPES (sizeof(shapes) / sizeof(*shapes))
