@@ -45,9 +45,11 @@
  *   After $BIGFILED_RECONNECT_TIMEOUT seconds (decimals allowed; read by bf_connect; default 30; 0: at once) without a daemon, functions that need one return
  *   -ENOTCONN, and mappings raise SIGBUS where a page would have to come from the daemon; bf_fault_error() says ENOTCONN. As soon as one is there again
  *   everything works again, the pages that raised SIGBUS included. bf_errmsg() tells why none was reached.
- *   Of a BF_SHARED fileh that holds only if its users come back before anything new happens to it: what one writes before he is back is not tracked, and a
- *   writeout by another may miss it; who opens the file anew before that does not join them; and if the first one back closes it before a second
- *   one is back, it is gone with what was dirty.
+ *   Of a BF_SHARED fileh, users come back one by one. As long as one who may write is missing, bf_writeout() of the others waits for him, as he could write what
+ *   is called clean; it goes on as soon as he is back, has unmapped and closed it, or has ended. After the daemon's --room-timeout (10 s) it returns -EBUSY:
+ *   nothing more is stored, all that is not is still dirty, and it can be asked again. A process that is stopped, or hangs where no thread runs, is to be continued
+ *   or killed then. All else works meanwhile, and who closes the file as the first one back leaves it to the others as it is.
+ *   But who opens the file anew before any of its users is back does not join them.
  *   A handle that another daemon cannot take up (it runs as another user, say, or lacks memory) is lost: -ENOTCONN and SIGBUS, while other handles go on.
  *
  * Touching memory
@@ -163,7 +165,8 @@ int bf_munmap(void *addr);
  *
  * -EINVAL neither STORE nor MARKSTORED, SYNC without STORE, or an unknown flag; -EBADF a read-only handle; an error of the file (-EIO, -ENOSPC, …):
  * pages before the failing one are stored (and marked if asked), that one and all after it are still dirty. With SYNC, if the final flush
- * fails, its error is returned and every page of this writeout is dirty again.
+ * fails, its error is returned and every page of this writeout is dirty again. -EBUSY: another user of a BF_SHARED fileh has not come back from a daemon that
+ * is gone (see When the daemon is gone).
  */
 int bf_writeout(struct bf_fileh *fileh, unsigned flags);
 

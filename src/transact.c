@@ -35,6 +35,12 @@ static int transact_check_writeout(const struct bf_fileh *fileh, unsigned flags)
         return 0;
 }
 
+static const char *transact_writeout_hint(int r) {
+        if (r == -EBUSY)
+                return "another process that shares the file has not come back since the daemon started anew; all is still dirty: try again, or end that process";
+        return "pages not stored are still dirty";
+}
+
 int bf_writeout(struct bf_fileh *fileh, unsigned flags) {
         API_CALL;
         struct call call;
@@ -49,7 +55,7 @@ int bf_writeout(struct bf_fileh *fileh, unsigned flags) {
         fileh_begin_call(fileh, WIRE_WRITEOUT, &call);
         call.msg.header.flags = flags;
         r = session_call(fileh->session, &call);
-        return r < 0 ? fileh_fail(fileh, r, "pages not stored are still dirty", "write out") : 0;
+        return r < 0 ? fileh_fail(fileh, r, transact_writeout_hint(r), "write out") : 0;
 }
 
 int bf_discard(struct bf_fileh *fileh) {
