@@ -18,6 +18,7 @@
 #include "drop.h"
 #include "fileh.h"
 #include "handle.h"
+#include "inject.h"
 #include "log.h"
 #include "opening.h"
 #include "pager.h"
@@ -45,6 +46,7 @@ static void adopt_answer(const struct adopt *adopt, struct handle *handle) {
         handle->awaits_adoption = false;
         if (r == 0)
                 r = opening_answer(handle, &handle->adoption);
+        INJECT(ADOPT_ANSWERED);
         if (r < 0) {
                 pager_reply_error(handle->fileh->pager, &handle->adoption, r);
                 closing_handle(handle, NULL);
@@ -56,7 +58,9 @@ static enum job_result adopt_end(struct adopt *adopt) {
         struct handle *handle, *next;
 
         if (adopt->error == 0 && !fileh->is_closing) {
+                INJECT(ADOPT_COMPLETE);
                 pagemap_take_over(&fileh->map);
+                INJECT(ADOPT_TAKEN_OVER);
                 log_info("fileh %u: taken up with %llu pages, %u of them dirty", fileh->id, (unsigned long long) fileh->map.n_used, fileh->dirty.n);
         }
         fileh->ledger.memory.table_put(&fileh->ledger.memory, adopt->capacity, adopt->words);
@@ -97,6 +101,7 @@ static void adopt_word(struct adopt *adopt, uint64_t word) {
                 return;
         if (fileh_adopt_page(fileh, block, state, ledger_word_error(word)) < 0)
                 adopt->error = -ENOMEM;
+        INJECT(ADOPT_WORD);
 }
 
 static enum job_result adopt_words(struct adopt *adopt) {
@@ -115,8 +120,10 @@ static void adopt_block(struct adopt *adopt, uint64_t block, uint64_t begin, uin
 
         if (id && state_is_resident(pages_get(&fileh->pager->pages, id)->state) && begin <= offset && offset + fileh->block_size <= end)
                 pages_get(&fileh->pager->pages, id)->is_seen = true;
-        else
+        else {
                 (void) memory_punch(&fileh->memory, offset, fileh->block_size);
+                INJECT(ADOPT_PUNCHED);
+        }
 }
 
 static enum job_result adopt_content(struct adopt *adopt) {
@@ -150,9 +157,10 @@ static enum job_result adopt_forget(struct adopt *adopt) {
         for (unsigned n = 0; n < JOB_STEP_PAGES && (id = pagemap_walk(&fileh->map, &adopt->cursor)); n++) {
                 struct page *page = pages_get(&fileh->pager->pages, id);
 
-                if (state_is_resident(page->state) && !page->is_seen)
+                if (state_is_resident(page->state) && !page->is_seen) {
                         drop_add(&drop, fileh, id, EVENT_VANISHED, 0);
-                else
+                        INJECT(ADOPT_FORGOTTEN);
+                } else
                         page->is_seen = true; /* the walk may meet it again */
         }
         drop_flush(&drop);
@@ -190,5 +198,6 @@ int adopt_new(struct fileh *fileh) {
         fileh->is_adopting = true;
         fileh_ref(fileh);
         job_wake(&fileh->pager->jobs, &adopt->job);
+        INJECT(ADOPT_BEGUN);
         return 0;
 }

@@ -6,6 +6,7 @@
 #include "closing.h"
 #include "fileh.h"
 #include "handle.h"
+#include "inject.h"
 #include "load.h"
 #include "log.h"
 #include "pager.h"
@@ -25,6 +26,7 @@ void closing_mapping(struct handle *handle, struct mapping *mapping) {
 static void closing_fileh(struct fileh *fileh, const struct reply_to *to) {
         fileh->is_closing = true;
         ledger_file_close(&fileh->ledger);
+        INJECT(CLOSING_CALLED);
         pool_count(fileh->pager->pool, POOL_FILEHS, -1);
         load_cancel_waiting(fileh);
         while (range_drop(fileh, 0, UINT64_MAX, RANGE_ALL, to) < 0)

@@ -6,6 +6,7 @@
 
 #include "drop.h"
 #include "fileh.h"
+#include "inject.h"
 #include "log.h"
 #include "pager.h"
 
@@ -54,6 +55,8 @@ static void drop_punch(struct fileh *fileh, uint64_t block, uint64_t n) {
 void drop_flush(struct drop *drop) {
         unsigned first = 0;
 
+        if (drop->n > 0)
+                INJECT(DROP_CALLED);
         qsort(drop->pages, drop->n, sizeof(drop->pages[0]), drop_compare);
         for (unsigned i = 1; i <= drop->n; i++)
                 if (i == drop->n || drop->pages[i].fileh != drop->pages[first].fileh ||
@@ -61,6 +64,8 @@ void drop_flush(struct drop *drop) {
                         drop_punch(drop->pages[first].fileh, drop->pages[first].block, i - first);
                         first = i;
                 }
+        if (drop->n > 0)
+                INJECT(DROP_PUNCHED);
         pool_give(drop->pager->pool, drop->bytes);
         drop->n = 0;
         drop->bytes = 0;

@@ -14,6 +14,7 @@
 #include "fault.h"
 #include "fileh.h"
 #include "handle.h"
+#include "inject.h"
 #include "load.h"
 #include "pager.h"
 #include "quota.h"
@@ -76,7 +77,11 @@ static void fault_on_page(struct mapping *mapping, uint64_t block, uint32_t id, 
         case ACTION_MAP_RO:
         case ACTION_MAP_RW:
                 fileh_touch(fileh, id);
+                if (action == ACTION_MAP_RW)
+                        INJECT(FAULT_DIRTY);
                 fault_show(mapping, block, id, action == ACTION_MAP_RW, is_mapped);
+                if (action == ACTION_MAP_RW)
+                        INJECT(FAULT_WRITABLE);
                 break;
         case ACTION_WAIT_STORE:
                 fault_wait(&fileh->store_waiters, mapping, block, write);

@@ -7,6 +7,7 @@
 #include "account.h"
 #include "claim.h"
 #include "fileh.h"
+#include "inject.h"
 #include "log.h"
 #include "store_file.h"
 
@@ -126,6 +127,7 @@ int fileh_new(struct pager *pager, const struct fileh_params *params, struct fil
                 free(fileh);
                 return r;
         }
+        INJECT(OPENING_BUILT);
         pool_count(pager->pool, POOL_FILEHS, 1);
         *ret = fileh;
         return 0;
@@ -231,6 +233,7 @@ int fileh_resize(struct fileh *fileh, uint64_t size) {
         r = memory_grow(&fileh->memory, fileh_round_up(size, fileh->block_size));
         if (r < 0)
                 return r;
+        INJECT(FILEH_GROWN);
         fileh->size = size;
         ledger_file_set_size(&fileh->ledger, size);
         return 0;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fileh.h"
+#include "inject.h"
 #include "load.h"
 #include "log.h"
 #include "mapping.h"
@@ -52,6 +53,7 @@ int load_new(struct fileh *fileh, uint64_t block, uint64_t n, struct load **ret)
                         free(load);
                         return -ENOMEM;
                 }
+        INJECT(LOAD_BEGUN);
         fileh_ref(fileh);
         TAILQ_INSERT_TAIL(&fileh->loads, load, fileh_entry);
         *ret = load;
@@ -228,6 +230,7 @@ static void load_on_read(struct store_request *request, int error) {
         struct load *load = (struct load *) ((char *) request - offsetof(struct load, request));
         uint64_t n_good = load_n_good(load), n_read = load->n_read;
 
+        INJECT(LOAD_READ);
         load_place_good(load, n_good);
         if (n_good < n_read && n_read == 1)
                 load_fail(load, 1, error < 0 ? error : -EIO);

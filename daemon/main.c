@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "chan.h"
+#include "inject.h"
 #include "log.h"
 #include "loop.h"
 #include "notify.h"
@@ -231,6 +232,8 @@ int main(int argc, char **argv) {
         struct daemon d = { .lock_fd = -1 };
         int r;
 
+        if (inject_begin(argc, argv))
+                return EX_OK;
         switch (options_parse(argc, argv, &d.options)) {
         case OPTIONS_DONE:
                 return EX_OK;

@@ -6,6 +6,7 @@
 #include "fault.h"
 #include "fileh.h"
 #include "handle.h"
+#include "inject.h"
 #include "opening.h"
 
 /* The memory and the ledger, for a client that does not have them yet. */
@@ -34,6 +35,7 @@ int opening_answer(struct handle *handle, const struct reply_to *to) {
         msg.open_reply.handle = handle->id;
         msg.open_reply.size = handle->fileh->size;
         pager->reply(pager, to->peer, &msg, fds, needs_fds ? 2 : 0);
+        INJECT(OPENING_ANSWERED);
         fault_listen(handle);
         return 0;
 }

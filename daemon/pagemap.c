@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "inject.h"
 #include "pagemap.h"
 
 /* A table is between a quarter (then halved) and nine tenths full (then doubled), but for small ones. */
@@ -79,6 +80,7 @@ void pagemap_take_over(struct pagemap *map) {
         map->is_beside = false;
         pagemap_move_begin(map);
         pagemap_publish(&map->memory->header->capacity, map->capacity);
+        INJECT(PAGEMAP_TAKING_OVER);
         pagemap_move_end(map);
 }
 
@@ -108,9 +110,12 @@ static int pagemap_resize(struct pagemap *map, uint64_t capacity) {
 
                         map->words[j] = old.words[i];
                         map->ids[j] = old.ids[i];
+                        INJECT(PAGEMAP_FILLING);
                 }
+        INJECT(PAGEMAP_FILLED);
         if (!map->is_beside)
                 pagemap_take_over(map);
+        INJECT(PAGEMAP_TAKEN_OVER);
         pagemap_fini(&old);
         return 0;
 }
@@ -134,6 +139,7 @@ int pagemap_add(struct pagemap *map, uint64_t block, uint32_t id, enum page_stat
         map->ids[i] = id;
         map->n_used++;
         pagemap_publish(&map->words[i], ledger_word(block, state, 0));
+        INJECT(PAGEMAP_COUNTING);
         pagemap_publish(&map->memory->header->n_used, map->n_used);
         return 0;
 }
@@ -155,6 +161,7 @@ static void pagemap_close_gap(struct pagemap *map, uint64_t i) {
                 if (((j - home) & mask) < ((j - i) & mask))
                         continue;
                 pagemap_publish(&map->words[i], map->words[j]);
+                INJECT(PAGEMAP_MOVED);
                 map->ids[i] = map->ids[j];
                 i = j;
         }
@@ -169,6 +176,7 @@ void pagemap_remove(struct pagemap *map, uint64_t block) {
         map->n_used--;
         pagemap_move_begin(map);
         pagemap_close_gap(map, i);
+        INJECT(PAGEMAP_CLOSED);
         pagemap_move_end(map);
         if (!map->is_beside && pagemap_is_sparse(map->n_used, map->capacity))
                 (void) pagemap_resize(map, map->capacity / 2); /* without memory for a smaller one, this one goes on */

@@ -12,6 +12,7 @@
 
 #include "absent.h"
 #include "closing.h"
+#include "inject.h"
 #include "load.h"
 #include "log.h"
 #include "pager_thread.h"
@@ -85,6 +86,7 @@ static void pager_thread_put_out(struct pager_thread *thread, struct pager_node 
         was_empty = STAILQ_EMPTY(&thread->out);
         STAILQ_INSERT_TAIL(&thread->out, node, entry);
         pthread_mutex_unlock(&thread->mutex);
+        INJECT(PAGER_REPLIED);
         if (was_empty)
                 pager_thread_signal(thread->out_fd);
 }

@@ -19,6 +19,7 @@
 #include "account.h"
 #include "backing.h"
 #include "chan.h"
+#include "inject.h"
 #include "log.h"
 #include "peer.h"
 #include "uffd.h"
@@ -80,6 +81,7 @@ static int peer_send(struct peer *peer, struct pager_reply *reply) {
 
         if (r == -EAGAIN)
                 return r;
+        INJECT(PEER_ANSWERED);
         peer->n_requests--;
         peer_close_fds(reply);
         if (r < 0)
@@ -349,6 +351,7 @@ static void peer_on_packet(struct peer *peer, struct chan_packet *packet) {
         else if (peer->n_requests >= WIRE_REQUESTS_MAX)
                 peer_fail(peer, "it sends more requests than it may, or does not read the replies");
         else {
+                INJECT(PEER_RECEIVED);
                 peer->n_requests++;
                 peer_handlers[packet->msg.header.id](peer, packet);
         }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "fileh.h"
+#include "inject.h"
 #include "mapping.h"
 #include "pager.h"
 #include "place.h"
@@ -96,6 +97,7 @@ static void place_run_fail(const struct place_run *run, struct fileh *fileh, int
         struct waiter *w;
 
         place_run_event(run, fileh, STAILQ_EMPTY(&run->waiters) ? EVENT_LOAD_ENDED : EVENT_LOAD_FAILED, error);
+        INJECT(PLACE_FAILED);
         STAILQ_FOREACH(w, &run->waiters, entry)
                 mapping_poison(w->mapping, run->block);
 }
@@ -107,19 +109,27 @@ static int place_run_content(struct place_run *run, struct fileh *fileh) {
 
         run->write = write && !place_needs_two_steps(run, fileh);
         place_run_event(run, fileh, run->write ? EVENT_LOADED_WRITE : EVENT_LOADED, 0);
+        INJECT(PLACE_CALLED);
+        if (run->write)
+                INJECT(PLACE_CALLED_DIRTY);
         r = place_run_fill(run, fileh);
         if (r < 0) {
                 (void) memory_punch(&fileh->memory, run->block << fileh->block_shift, run->n << fileh->block_shift); /* what came half way */
                 place_run_fail(run, fileh, r);
                 return r;
         }
+        INJECT(PLACE_FILLED);
+        if (run->write)
+                INJECT(PLACE_WRITABLE);
         if (write && !run->write) {
                 place_run_event(run, fileh, EVENT_WRITE, 0);
+                INJECT(PLACE_DIRTY);
                 run->write = true;
                 if (run->target)
                         (void) mapping_protect(run->target, run->block, run->n, false); /* else its threads fault once more */
         }
         place_run_show(run);
+        INJECT(PLACE_SHOWN);
         fileh->n_loads += run->n;
         pool_count(fileh->pager->pool, POOL_LOADS, (int64_t) run->n);
         return 0;

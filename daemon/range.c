@@ -5,6 +5,7 @@
 
 #include "drop.h"
 #include "fileh.h"
+#include "inject.h"
 #include "load.h"
 #include "range.h"
 #include "reclaim.h"
@@ -78,6 +79,7 @@ static enum job_result range_drop_step(struct job *job) {
         while (n++ < JOB_STEP_PAGES && (id = range_drop_next(range, &n_looks)))
                 range_drop_page(range, &drop, id);
         drop_flush(&drop);
+        INJECT(RANGE_DROPPED);
         if (n > JOB_STEP_PAGES || n_looks >= JOB_STEP_PAGES * 8)
                 return JOB_MORE;
         return range_drop_end(range);
@@ -133,6 +135,7 @@ static enum job_result range_discard_step(struct job *job) {
         range_discard_list(range, &drop, &fileh->storing, &range->n_storing, &n);
         range_discard_list(range, &drop, &fileh->dirty, &range->n_dirty, &n);
         drop_flush(&drop);
+        INJECT(RANGE_DISCARDED);
         if (range->n_dirty > 0 || range->n_storing > 0)
                 return JOB_MORE;
         pager_reply_error(fileh->pager, &range->to, 0);

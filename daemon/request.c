@@ -11,6 +11,7 @@
 #include "closing.h"
 #include "fileh.h"
 #include "handle.h"
+#include "inject.h"
 #include "opening.h"
 #include "pager.h"
 #include "range.h"
@@ -224,6 +225,7 @@ static int request_map(struct pager *pager, struct request *request) {
         struct handle *handle = request_handle_of(pager, request);
         const struct wire_map *map = &request->msg.map;
         uint64_t mask, end;
+        int r;
 
         if (!handle)
                 return -ENOENT;
@@ -234,7 +236,10 @@ static int request_map(struct pager *pager, struct request *request) {
                 return -EINVAL;
         if (map->offset > end || map->length > end - map->offset)
                 return -ENXIO;
-        return handle_map(handle, map->address, map->offset, map->length);
+        r = handle_map(handle, map->address, map->offset, map->length);
+        if (r == 0)
+                INJECT(REQUEST_MAPPED);
+        return r;
 }
 
 static int request_unmap(struct pager *pager, struct request *request) {
@@ -244,6 +249,7 @@ static int request_unmap(struct pager *pager, struct request *request) {
         if (!mapping || mapping->address != request->msg.unmap.address)
                 return -ENOENT;
         closing_mapping(handle, mapping);
+        INJECT(REQUEST_UNMAPPED);
         return 0;
 }
 

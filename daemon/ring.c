@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "inject.h"
 #include "ring.h"
 
 #define RING_SQ_ENTRIES 256
@@ -58,7 +59,7 @@ void ring_free(struct ring *ring) {
 static struct io_uring_sqe *ring_sqe(struct ring *ring) {
         struct io_uring_sqe *sqe;
 
-        while (!(sqe = io_uring_get_sqe(&ring->uring)))
+        while (INJECT_ERROR(RING_FULL) < 0 || !(sqe = io_uring_get_sqe(&ring->uring)))
                 (void) io_uring_submit(&ring->uring);
         return sqe;
 }

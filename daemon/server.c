@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "inject.h"
 #include "log.h"
 #include "peer.h"
 #include "server.h"
@@ -66,6 +67,7 @@ static int server_add(struct server *server, int fd) {
                 return r;
         }
         LIST_INSERT_HEAD(&server->peers, p, entry);
+        INJECT(SERVER_ACCEPTED);
         log_debug("client %llu: %s", (unsigned long long) peer_id(p->peer), peer_name(p->peer));
         return 0;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "inject.h"
 #include "store_file.h"
 
 struct store_file {
@@ -44,7 +45,8 @@ static bool store_file_passes(struct store_request *request, int result) {
         return (result == -EINTR || result == -EAGAIN) && request->n_retries++ < STORE_FILE_RETRIES_MAX;
 }
 
-static void store_file_on_read(struct ring_op *op, int result) {
+static void store_file_on_read(struct ring_op *op, int ended) {
+        int injected = INJECT_ERROR(STORE_READ), result = injected < 0 ? injected : ended;
         struct store_request *request = store_file_request_of(op);
 
         if (result > 0)
@@ -55,7 +57,8 @@ static void store_file_on_read(struct ring_op *op, int result) {
                 request->done(request, result < 0 ? result : 0);
 }
 
-static void store_file_on_write(struct ring_op *op, int result) {
+static void store_file_on_write(struct ring_op *op, int ended) {
+        int injected = INJECT_ERROR(STORE_WRITE), result = injected < 0 ? injected : ended;
         struct store_request *request = store_file_request_of(op);
 
         if (result > 0)
@@ -68,7 +71,8 @@ static void store_file_on_write(struct ring_op *op, int result) {
                 request->done(request, result < 0 ? result : 0);
 }
 
-static void store_file_on_sync(struct ring_op *op, int result) {
+static void store_file_on_sync(struct ring_op *op, int ended) {
+        int injected = INJECT_ERROR(STORE_SYNC), result = injected < 0 ? injected : ended;
         struct store_request *request = store_file_request_of(op);
 
         request->done(request, result < 0 ? result : 0);

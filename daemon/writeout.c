@@ -23,6 +23,7 @@
 #include "drop.h"
 #include "fileh.h"
 #include "handle.h"
+#include "inject.h"
 #include "log.h"
 #include "store.h"
 #include "writeout.h"
@@ -136,6 +137,8 @@ static void writeout_end_pages(struct fileh *fileh, uint64_t block, uint64_t n, 
         for (uint64_t i = 0; i < n; i++) {
                 uint32_t id = fileh_page(fileh, block + i);
 
+                if (i > 0)
+                        INJECT(WRITEOUT_MARKING);
                 if (id && state_is_storing(pages_get(&fileh->pager->pages, id)->state) &&
                     fileh_page_event(fileh, id, event, 0) == ACTION_UNPROTECT)
                         n_unprotect++;
@@ -221,6 +224,7 @@ static uint64_t writeout_take_run(struct writeout *w, uint64_t n_max, uint64_t *
 /* No page may count as clean, or be copied, while it can be written: first it is protected, then the ledger is told. */
 static void writeout_protect_run(struct fileh *fileh, uint64_t block, uint64_t n, enum page_event event) {
         writeout_protect(fileh, block, n, true);
+        INJECT(WRITEOUT_PROTECTED);
         for (uint64_t i = 0; i < n; i++)
                 (void) fileh_page_event(fileh, fileh_page(fileh, block + i), event, 0);
 }
@@ -287,12 +291,14 @@ static void writeout_run_store(struct writeout_run *run) {
         int r;
 
         writeout_protect_run(fileh, run->block, run->n, EVENT_STORE);
+        INJECT(WRITEOUT_CALLED);
         run->buf = bufs_get(&fileh->pager->bufs, writeout_run_bytes(run));
         r = run->buf ? memory_read(&fileh->memory, run->block << fileh->block_shift, run->buf, writeout_run_bytes(run)) : -ENOMEM;
         if (r < 0) {
                 writeout_run_ended(run, r);
                 return;
         }
+        INJECT(WRITEOUT_COPIED);
         run->n_written = run->n;
         writeout_run_write(run);
 }
@@ -323,6 +329,7 @@ static void writeout_finish_run(struct writeout *w, struct writeout_run *run) {
         struct fileh *fileh = w->fileh;
         uint64_t n_good = w->error < 0 ? 0 : run->n_good; /* after an error of an earlier run none counts, whatever became of it */
 
+        INJECT(WRITEOUT_STORED);
         if (w->error == 0)
                 w->error = run->error;
         STAILQ_REMOVE_HEAD(&w->runs, entry);
@@ -362,6 +369,7 @@ static enum job_result writeout_store(struct writeout *w) {
 static void writeout_on_synced(struct store_request *request, int error) {
         struct writeout *w = (struct writeout *) ((char *) request - offsetof(struct writeout, sync));
 
+        INJECT(WRITEOUT_SYNCED);
         w->is_syncing = false;
         w->sync_error = error;
         w->phase = WRITEOUT_MARKS;
@@ -386,6 +394,7 @@ static void writeout_end(struct writeout *w) {
         struct fileh *fileh = w->fileh;
         struct writeout *next = STAILQ_FIRST(&fileh->writeouts);
 
+        INJECT(WRITEOUT_DONE);
         pager_reply_error(fileh->pager, &w->to, w->error < 0 ? w->error : w->sync_error);
         fileh->writeout = NULL;
         if (next) {
