@@ -2,13 +2,15 @@
 
 /*
  * The daemon is killed again and again under clients that read, write, commit and discard, with a pool an eighth of their data. Each of them knows from a model in
- * its own memory what every page must hold, and looks at each value it reads, and in the end at the whole file. Prints how long they were held up by each restart.
+ * its own memory what every page must hold, and looks at each value it reads, and in the end at the whole file. Half of them have a file of their own, the
+ * others share one (BF_SHARED), of which each writes every second page, and commits for all. Prints how long they were held up by each restart.
  *
- * BF_RESTARTS: how many restarts (20); BF_SEED: another order of things.
+ * BF_RESTARTS: how many restarts (30); BF_SEED: another order of things.
  */
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -24,7 +26,8 @@
 #include "watchdog.h"
 
 #define N_CLIENTS 4
-#define N_PAGES 128                 /* of each client's file; all of them are eight times the pool */
+#define N_PAGES 128                 /* that each client writes; all of them are eight times the pool */
+#define N_SHARING 2                 /* the last of the clients */
 #define N_DIRTY_MAX 10              /* of each client: the pool has room for those of all */
 #define WORDS (RIG_PAGE / sizeof(uint64_t))
 #define RESTARTS_MAX 100000
@@ -32,6 +35,7 @@
 /* What parent and children share. */
 struct stage {
         atomic_bool is_over;
+        pthread_rwlock_t undoing; /* held for reading by who changes the shared file: who discards would undo it */
         atomic_uint n_restarts;
         atomic_ulong n_ops[N_CLIENTS];
         _Atomic uint64_t pauses[RESTARTS_MAX + 1][N_CLIENTS]; /* microseconds: the longest operation that ended between this restart and the next */
@@ -41,13 +45,14 @@ struct client {
         struct stage *stage;
         unsigned number;
         unsigned seed;
+        bool is_sharing;
         char address[128];
         char path[96];
 
         struct bf_client *client;
         struct bf_fileh *fileh;
         uint64_t *map;
-        uint64_t now[N_PAGES];    /* what each page holds */
+        uint64_t now[N_PAGES];    /* what each of his pages holds */
         uint64_t stored[N_PAGES]; /* what the file holds, as it is known to this client */
         unsigned n_dirty;
 };
@@ -60,6 +65,19 @@ static unsigned client_random(struct client *client, unsigned n) {
 
 static uint64_t word_of(uint64_t value, size_t word) {
         return value << 16 | word;
+}
+
+/* His n-th page, and how many the file has. */
+static uint64_t client_page(const struct client *client, uint64_t n) {
+        return client->is_sharing ? n * N_SHARING + client->number % N_SHARING : n;
+}
+
+static size_t client_file_pages(const struct client *client) {
+        return client->is_sharing ? N_PAGES * N_SHARING : N_PAGES;
+}
+
+static volatile uint64_t *client_word(const struct client *client, uint64_t n, size_t word) {
+        return rig_word(client->map, client_page(client, n), word);
 }
 
 static void client_fail(const struct client *client, const char *what, uint64_t page, uint64_t value, uint64_t expected) {
@@ -75,13 +93,18 @@ static void client_check_call(const struct client *client, const char *what, int
 
 /* --- operations ----------------------------------------------------------------------------------------------------------------------------------- */
 
-static void client_open(struct client *client) {
-        struct bf_open_opts opts = { .size = sizeof(opts), .block_size = RIG_PAGE };
+static void client_map(struct client *client) {
         void *map;
 
-        client_check_call(client, "bf_open", bf_open(client->client, client->path, O_RDWR, &opts, &client->fileh));
-        client_check_call(client, "bf_mmap", bf_mmap(client->fileh, 0, N_PAGES * RIG_PAGE, PROT_READ | PROT_WRITE, &map));
+        client_check_call(client, "bf_mmap", bf_mmap(client->fileh, 0, client_file_pages(client) * RIG_PAGE, PROT_READ | PROT_WRITE, &map));
         client->map = map;
+}
+
+static void client_open(struct client *client) {
+        struct bf_open_opts opts = { .size = sizeof(opts), .flags = client->is_sharing ? BF_SHARED : 0, .block_size = RIG_PAGE };
+
+        client_check_call(client, "bf_open", bf_open(client->client, client->path, O_RDWR, &opts, &client->fileh));
+        client_map(client);
 }
 
 static void client_forget_changes(struct client *client) {
@@ -92,7 +115,7 @@ static void client_forget_changes(struct client *client) {
 static void op_read(struct client *client) {
         uint64_t page = client_random(client, N_PAGES);
         size_t word = looked_at[client_random(client, 4)];
-        uint64_t value = *rig_word(client->map, page, word);
+        uint64_t value = *client_word(client, page, word);
 
         if (value != word_of(client->now[page], word))
                 client_fail(client, "read", page, value, word_of(client->now[page], word));
@@ -107,7 +130,11 @@ static void op_write(struct client *client) {
         client->n_dirty += client->now[page] == client->stored[page];
         client->now[page] = value;
         for (size_t word = 0; word < WORDS; word++)
-                *rig_word(client->map, page, word) = word_of(value, word);
+                *client_word(client, page, word) = word_of(value, word);
+}
+
+static void client_read_file(const struct client *client, uint64_t page, void *words, size_t size) {
+        client_check_call(client, "read the file", tempfile_read(client->path, client_page(client, page) * RIG_PAGE, words, size));
 }
 
 static void op_commit(struct client *client) {
@@ -118,7 +145,7 @@ static void op_commit(struct client *client) {
         for (uint64_t page = 0; page < N_PAGES; page++) {
                 if (client->now[page] == client->stored[page])
                         continue;
-                client_check_call(client, "read the file", tempfile_read(client->path, page * RIG_PAGE, words, sizeof(words)));
+                client_read_file(client, page, words, sizeof(words));
                 for (size_t word = 0; word < WORDS; word++)
                         if (words[word] != word_of(client->now[page], word))
                                 client_fail(client, "stored", page, words[word], word_of(client->now[page], word));
@@ -127,7 +154,23 @@ static void op_commit(struct client *client) {
         client->n_dirty = 0;
 }
 
+/* Of a shared file, what others have written would go, too: only what was written since all was stored, while they do not write. */
+static void op_discard_shared(struct client *client) {
+        if (pthread_rwlock_trywrlock(&client->stage->undoing) != 0)
+                return;
+        op_commit(client);
+        for (unsigned i = 0; i < N_DIRTY_MAX; i++)
+                op_write(client);
+        client_check_call(client, "bf_discard", bf_discard(client->fileh));
+        pthread_rwlock_unlock(&client->stage->undoing);
+        client_forget_changes(client);
+}
+
 static void op_discard(struct client *client) {
+        if (client->is_sharing) {
+                op_discard_shared(client);
+                return;
+        }
         client_check_call(client, "bf_discard", bf_discard(client->fileh));
         client_forget_changes(client);
 }
@@ -139,14 +182,13 @@ static void op_load(struct client *client) {
 }
 
 static void op_remap(struct client *client) {
-        void *map;
-
         client_check_call(client, "bf_munmap", bf_munmap(client->map));
-        client_check_call(client, "bf_mmap", bf_mmap(client->fileh, 0, N_PAGES * RIG_PAGE, PROT_READ | PROT_WRITE, &map));
-        client->map = map;
+        client_map(client);
 }
 
 static void op_reopen(struct client *client) {
+        if (client->is_sharing)
+                op_commit(client); /* when the others close it, too, what is dirty goes */
         client_check_call(client, "bf_munmap", bf_munmap(client->map));
         client_check_call(client, "bf_close", bf_close(client->fileh));
         client_forget_changes(client);
@@ -156,9 +198,11 @@ static void op_reopen(struct client *client) {
 /* What is dirty says so, also while no daemon is there. */
 static void op_look(struct client *client) {
         uint64_t page = client_random(client, N_PAGES);
-        int state = bf_page_state(client->fileh, page * RIG_PAGE);
+        int state = bf_page_state(client->fileh, client_page(client, page) * RIG_PAGE);
         bool is_dirty = client->now[page] != client->stored[page];
 
+        if (client->is_sharing && state >= 0) /* another may have stored it */
+                return;
         if (state < 0 || (state == BF_PAGE_DIRTY || state == BF_PAGE_STORING) != is_dirty)
                 client_fail(client, "state", page, (uint64_t) state, is_dirty);
 }
@@ -186,7 +230,13 @@ static void client_step(struct client *client) {
 
         for (; n >= ops[i].share; i++)
                 n -= ops[i].share;
-        ops[i].run(client);
+        if (!client->is_sharing || ops[i].run == op_discard)
+                ops[i].run(client);
+        else {
+                pthread_rwlock_rdlock(&client->stage->undoing);
+                ops[i].run(client);
+                pthread_rwlock_unlock(&client->stage->undoing);
+        }
         duration = now_usec() - begin;
         pause = &client->stage->pauses[atomic_load(&client->stage->n_restarts)][client->number];
         if (duration > atomic_load(pause))
@@ -216,7 +266,7 @@ static int client_run(int line, void *arg) {
         for (uint64_t page = 0; page < N_PAGES; page++) {
                 uint64_t word;
 
-                client_check_call(client, "read the file", tempfile_read(client->path, page * RIG_PAGE, &word, sizeof(word)));
+                client_read_file(client, page, &word, sizeof(word));
                 if (word != word_of(client->now[page], 0))
                         client_fail(client, "in the end", page, word, word_of(client->now[page], 0));
         }
@@ -227,12 +277,13 @@ static int client_run(int line, void *arg) {
 static void client_make_file(struct client *client) {
         uint64_t words[WORDS];
 
-        assert_int_equal(tempfile_make_sparse(client->path, N_PAGES * RIG_PAGE), 0);
+        if (!client->is_sharing || client->number == N_CLIENTS - N_SHARING)
+                assert_int_equal(tempfile_make_sparse(client->path, client_file_pages(client) * RIG_PAGE), 0);
         for (uint64_t page = 0; page < N_PAGES; page++) {
                 client->now[page] = client->stored[page] = (page + 1) * 100000;
                 for (size_t word = 0; word < WORDS; word++)
                         words[word] = word_of(client->now[page], word);
-                assert_int_equal(tempfile_write(client->path, page * RIG_PAGE, words, sizeof(words)), 0);
+                assert_int_equal(tempfile_write(client->path, client_page(client, page) * RIG_PAGE, words, sizeof(words)), 0);
         }
 }
 
@@ -301,6 +352,15 @@ static void report(const struct stage *stage, unsigned n_restarts, unsigned seed
         free(pauses);
 }
 
+static void stage_init(struct stage *stage) {
+        pthread_rwlockattr_t attributes;
+
+        pthread_rwlockattr_init(&attributes);
+        pthread_rwlockattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+        pthread_rwlock_init(&stage->undoing, &attributes);
+        pthread_rwlockattr_destroy(&attributes);
+}
+
 static unsigned setting(const char *name, unsigned otherwise) {
         const char *text = getenv(name);
 
@@ -308,7 +368,7 @@ static unsigned setting(const char *name, unsigned otherwise) {
 }
 
 static void test_killed_under_load(void **state) {
-        unsigned n_restarts = setting("BF_RESTARTS", 20), seed = setting("BF_SEED", (unsigned) time(NULL)), order = seed;
+        unsigned n_restarts = setting("BF_RESTARTS", 30), seed = setting("BF_SEED", (unsigned) time(NULL)), order = seed;
         static struct client clients[N_CLIENTS];
         struct rig *rig = rig_here(state);
         struct child *children[N_CLIENTS];
@@ -319,12 +379,13 @@ static void test_killed_under_load(void **state) {
         print_message("seed %u\n", seed);
         stage = mmap(NULL, sizeof(*stage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         assert_ptr_not_equal(stage, MAP_FAILED);
+        stage_init(stage);
         rig_daemon(rig, RIG_SMALL_POOL, NULL);
         for (unsigned i = 0; i < N_CLIENTS; i++) {
                 char name[16];
 
-                clients[i] = (struct client) { .stage = stage, .number = i, .seed = seed + i };
-                snprintf(name, sizeof(name), "data%u", i);
+                clients[i] = (struct client) { .stage = stage, .number = i, .seed = seed + i, .is_sharing = i >= N_CLIENTS - N_SHARING };
+                snprintf(name, sizeof(name), "data%u", clients[i].is_sharing ? N_CLIENTS - N_SHARING : i);
                 snprintf(clients[i].path, sizeof(clients[i].path), "%s", rig_path(rig, name));
                 snprintf(clients[i].address, sizeof(clients[i].address), "%s", rig_address(rig));
                 client_make_file(&clients[i]);
