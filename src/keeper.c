@@ -12,9 +12,11 @@
 
 #define KEEPER_STACK_SIZE (256u << 10) /* with room for the thread-local variables of a large program, which are on it too */
 
-/* Between attempts to reach a daemon: doubling. A private one that ends as soon as it is started is not started again more often than that, either. */
+/* Between attempts to reach a daemon: an eighth of the time that none was there, so that the attempts add little to that. To start a private one costs more: these
+ * double, and one that ends as soon as it is started is not started again more often than that, either. */
 #define PAUSE_FIRST_MSEC 10
 #define PAUSE_MAX_MSEC 500
+#define PAUSE_SHARE 8
 
 /* A daemon that takes a connection has so long to answer the first message, also when the timeout has passed. */
 #define GREETING_MSEC 1000
@@ -51,10 +53,11 @@ static void keeper_wait(struct keeper *keeper, int64_t until) {
         }
 }
 
-static int64_t keeper_pause(struct keeper *keeper) {
-        int64_t pause = keeper->has_lost ? PAUSE_MAX_MSEC : keeper->pause;
+static int64_t keeper_pause(struct keeper *keeper, int64_t gone) {
+        int64_t pause = keeper->has_lost ? PAUSE_MAX_MSEC : keeper->pause, next;
 
-        keeper->pause = pause * 2 < PAUSE_MAX_MSEC ? pause * 2 : PAUSE_MAX_MSEC;
+        next = keeper->params.dial->is_private ? pause * 2 : (msec_now() - gone) / PAUSE_SHARE;
+        keeper->pause = next < PAUSE_FIRST_MSEC ? PAUSE_FIRST_MSEC : next < PAUSE_MAX_MSEC ? next : PAUSE_MAX_MSEC;
         return msec_now() + pause;
 }
 
@@ -86,7 +89,7 @@ static bool keeper_attempt(struct keeper *keeper, int64_t limit) {
 
 /* From the end of a connection to another one, or the end of the client. */
 static void keeper_reconnect(struct keeper *keeper) {
-        int64_t limit = msec_now() + keeper->params.timeout, next;
+        int64_t gone = msec_now(), limit = gone + keeper->params.timeout, next;
 
         session_suspend(keeper->params.session);
         if (!keeper->params.dial->is_private || msec_now() - keeper->reached >= PAUSE_MAX_MSEC)
@@ -94,7 +97,7 @@ static void keeper_reconnect(struct keeper *keeper) {
         if (keeper->params.timeout == 0 && !session_is_ending(keeper->params.session))
                 keeper_lose(keeper);
         do {
-                next = keeper_pause(keeper);
+                next = keeper_pause(keeper, gone);
                 if (!keeper->has_lost && limit <= next) {
                         keeper_wait(keeper, limit);
                         if (!session_is_ending(keeper->params.session))

@@ -3,7 +3,7 @@
 /*
  * The daemon is killed again and again under clients that read, write, commit and discard, with a pool an eighth of their data. Each of them knows from a model in
  * its own memory what every page must hold, and looks at each value it reads, and in the end at the whole file. Half of them have a file of their own, the
- * others share one (BF_SHARED), of which each writes every second page, and commits for all. Prints how long they were held up by each restart.
+ * others share one (BF_SHARED), of which each writes every second page, and commits for all. Prints how long they were held up by each restart, and how long there was no daemon: what is beyond that is the library's and the daemon's.
  *
  * BF_RESTARTS: how many restarts (30); BF_SEED: another order of things.
  */
@@ -37,6 +37,7 @@ struct stage {
         atomic_bool is_over;
         pthread_rwlock_t undoing; /* held for reading by who changes the shared file: who discards would undo it */
         atomic_uint n_restarts;
+        uint64_t gaps[RESTARTS_MAX + 1]; /* microseconds: how long this restart took until another daemon served */
         atomic_ulong n_ops[N_CLIENTS];
         _Atomic uint64_t pauses[RESTARTS_MAX + 1][N_CLIENTS]; /* microseconds: the longest operation that ended between this restart and the next */
 };
@@ -337,9 +338,9 @@ static int compare_pauses(const void *a, const void *b) {
         return x < y ? -1 : x > y;
 }
 
-static void report(const struct stage *stage, unsigned n_restarts, unsigned seed) {
+static void report(struct stage *stage, unsigned n_restarts, unsigned seed) {
         size_t n = (size_t) n_restarts * N_CLIENTS;
-        uint64_t *pauses = calloc(n, sizeof(*pauses)), n_ops = 0;
+        uint64_t *pauses = calloc(n, sizeof(*pauses)), *gaps = stage->gaps + 1, n_ops = 0;
 
         assert_non_null(pauses);
         for (size_t i = 0; i < n; i++)
@@ -347,6 +348,9 @@ static void report(const struct stage *stage, unsigned n_restarts, unsigned seed
         for (unsigned i = 0; i < N_CLIENTS; i++)
                 n_ops += stage->n_ops[i];
         qsort(pauses, n, sizeof(*pauses), compare_pauses);
+        qsort(gaps, n_restarts, sizeof(*gaps), compare_pauses);
+        print_message("no daemon for %.1f ms (median), %.1f ms (p99), %.1f ms (worst)\n", (double) gaps[n_restarts / 2] / 1000,
+                      (double) gaps[n_restarts * 99 / 100] / 1000, (double) gaps[n_restarts - 1] / 1000);
         print_message("%u restarts, %" PRIu64 " operations, seed %u: clients were held up %.1f ms (median), %.1f ms (p99), %.1f ms (worst)\n", n_restarts,
                       n_ops, seed, (double) pauses[n / 2] / 1000, (double) pauses[n * 99 / 100] / 1000, (double) pauses[n - 1] / 1000);
         free(pauses);
@@ -392,9 +396,13 @@ static void test_killed_under_load(void **state) {
                 children[i] = rig_child(rig, client_run, &clients[i]);
         }
         for (unsigned i = 0; i < n_restarts; i++) {
+                uint64_t begin;
+
                 let_them_work(stage, children, &order);
                 atomic_fetch_add(&stage->n_restarts, 1);
+                begin = now_usec();
                 restart(rig, &order);
+                stage->gaps[i + 1] = now_usec() - begin;
         }
         let_them_work(stage, children, &order);
         atomic_store(&stage->is_over, true);
