@@ -5,7 +5,7 @@
  * its own memory what every page must hold, and looks at each value it reads, and in the end at the whole file. Half of them have a file of their own, the
  * others share one (BF_SHARED), of which each writes every second page, and commits for all. Prints how long they were held up by each restart, and how long there was no daemon: what is beyond that is the library's and the daemon's.
  *
- * BF_RESTARTS: how many restarts (30); BF_SEED: another order of things.
+ * BF_RESTARTS: how many restarts (40); BF_SEED: another order of things.
  */
 
 #include <errno.h>
@@ -372,7 +372,7 @@ static unsigned setting(const char *name, unsigned otherwise) {
 }
 
 static void test_killed_under_load(void **state) {
-        unsigned n_restarts = setting("BF_RESTARTS", 30), seed = setting("BF_SEED", (unsigned) time(NULL)), order = seed;
+        unsigned n_restarts = setting("BF_RESTARTS", 40), seed = setting("BF_SEED", (unsigned) time(NULL)), order = seed;
         static struct client clients[N_CLIENTS];
         struct rig *rig = rig_here(state);
         struct child *children[N_CLIENTS];
