@@ -61,6 +61,7 @@ static enum job_result adopt_end(struct adopt *adopt) {
                 INJECT(ADOPT_COMPLETE);
                 pagemap_take_over(&fileh->map);
                 INJECT(ADOPT_TAKEN_OVER);
+                ledger_file_set_sync(&fileh->ledger, false);
                 log_info("fileh %u: taken up with %llu pages, %u of them dirty", fileh->id, (unsigned long long) fileh->map.n_used, fileh->dirty.n);
         }
         fileh->ledger.memory.table_put(&fileh->ledger.memory, adopt->capacity, adopt->words);
@@ -76,8 +77,8 @@ static enum job_result adopt_end(struct adopt *adopt) {
         return JOB_DONE;
 }
 
-/* What becomes of a page in a state; EMPTY: nothing. */
-static enum page_state adopt_state(enum page_state before) {
+/* What becomes of a page in a state; EMPTY: nothing. is_syncing: the old daemon may have been told that a flush failed, which nobody is told again. */
+static enum page_state adopt_state(enum page_state before, bool is_syncing) {
         static const enum page_state after[N_PAGE_STATES] = {
                 [PAGE_EMPTY] = PAGE_EMPTY,
                 [PAGE_LOADING] = PAGE_EMPTY,
@@ -87,15 +88,18 @@ static enum page_state adopt_state(enum page_state before) {
                 [PAGE_STORING_DIRTIED] = PAGE_DIRTY,
                 [PAGE_STORING_DROPPED] = PAGE_EMPTY,
                 [PAGE_FAILED] = PAGE_FAILED,
+                [PAGE_UNSYNCED] = PAGE_UNSYNCED,
         };
 
+        if (before == PAGE_UNSYNCED && is_syncing)
+                return PAGE_DIRTY;
         return before < N_PAGE_STATES ? after[before] : PAGE_EMPTY;
 }
 
 static void adopt_word(struct adopt *adopt, uint64_t word) {
         struct fileh *fileh = adopt->fileh;
         uint64_t block = ledger_word_block(word);
-        enum page_state state = adopt_state(ledger_word_state(word));
+        enum page_state state = adopt_state(ledger_word_state(word), fileh->ledger.memory.header->sync_under_way);
 
         if (word == 0 || state == PAGE_EMPTY || block >= fileh_n_blocks(fileh) || fileh_page(fileh, block))
                 return;

@@ -119,6 +119,7 @@ int fileh_new(struct pager *pager, const struct fileh_params *params, struct fil
         STAILQ_INIT(&fileh->writeouts);
         pagelist_init(&fileh->dirty, PAGELIST_DIRTY);
         pagelist_init(&fileh->storing, PAGELIST_DIRTY);
+        pagelist_init(&fileh->unsynced, PAGELIST_DIRTY);
         fileh->account = account_get(&pager->accounts, params->uid);
         r = fileh->account ? fileh_build(fileh, params) : -ENOMEM;
         if (r < 0) {
@@ -301,8 +302,10 @@ bool fileh_is_loaded_by(const struct fileh *fileh, uint64_t block, uint32_t load
         return page && page->state == PAGE_LOADING && page->load == load;
 }
 
-/* The list of the dirty pages a state belongs to, or NULL. */
-static struct pagelist *fileh_dirty_list(struct fileh *fileh, enum page_state state) {
+/* The list of the pages in a state, or NULL. */
+static struct pagelist *fileh_list(struct fileh *fileh, enum page_state state) {
+        if (state == PAGE_UNSYNCED)
+                return &fileh->unsynced;
         if (!state_is_dirty(state))
                 return NULL;
         return state == PAGE_DIRTY ? &fileh->dirty : &fileh->storing;
@@ -322,17 +325,18 @@ static void fileh_count_dirty(struct fileh *fileh, bool more) {
         }
 }
 
-static void fileh_change_list(struct fileh *fileh, uint32_t id, struct pagelist *before, struct pagelist *after) {
-        struct pager *pager = fileh->pager;
+static void fileh_change_list(struct fileh *fileh, uint32_t id, enum page_state state_before, enum page_state state_after) {
+        struct pagelist *before = fileh_list(fileh, state_before), *after = fileh_list(fileh, state_after);
+        struct pages *pages = &fileh->pager->pages;
 
-        if (before == after)
-                return;
-        if (before)
-                pagelist_remove(before, &pager->pages, id);
-        if (after)
-                pagelist_push_last(after, &pager->pages, id);
-        if (!before != !after)
-                fileh_count_dirty(fileh, after);
+        if (before != after && before)
+                pagelist_remove(before, pages, id);
+        if (before != after && after)
+                pagelist_push_last(after, pages, id);
+        if (state_is_dirty(state_before) != state_is_dirty(state_after))
+                fileh_count_dirty(fileh, state_is_dirty(state_after));
+        if (state_before == PAGE_UNSYNCED && state_after == PAGE_EMPTY)
+                fileh->n_unsynced_gone++;
 }
 
 int fileh_adopt_page(struct fileh *fileh, uint64_t block, enum page_state state, int error) {
@@ -346,7 +350,7 @@ int fileh_adopt_page(struct fileh *fileh, uint64_t block, enum page_state state,
                 pagemap_set(&fileh->map, block, state, error);
                 pages_get(&fileh->pager->pages, id)->error = (uint16_t) error;
         }
-        fileh_change_list(fileh, id, NULL, fileh_dirty_list(fileh, state));
+        fileh_change_list(fileh, id, PAGE_EMPTY, state);
         if (!state_is_resident(state))
                 return 0;
         fileh->n_resident++;
@@ -373,7 +377,7 @@ static void fileh_change_residence(struct fileh *fileh, uint32_t id, struct page
         if (!state_is_resident(after) && after != PAGE_LOADING) {
                 fileh_leave_lru(fileh, id, page);
                 pool_give(pager->pool, fileh_take_room(fileh, id));
-        } else if (after == PAGE_LOADED && !page->on_lru) {
+        } else if (state_is_clean(after) && !page->on_lru) {
                 pagelist_push_last(&pager->lru, &pager->pages, id);
                 page->on_lru = true;
         }
@@ -390,7 +394,7 @@ static void fileh_set_state(struct fileh *fileh, uint32_t id, enum page_state st
                 pagemap_set(&fileh->map, page->block, state, -error);
         page->state = (uint8_t) state;
         page->error = (uint16_t) -error;
-        fileh_change_list(fileh, id, fileh_dirty_list(fileh, before), fileh_dirty_list(fileh, state));
+        fileh_change_list(fileh, id, before, state);
         fileh_change_residence(fileh, id, page, before, state);
         if (state == PAGE_EMPTY)
                 pages_free(&fileh->pager->pages, id);

@@ -69,6 +69,8 @@ struct fileh {
 
         struct pagelist dirty;   /* DIRTY, in order of becoming so -> page->dirty */
         struct pagelist storing; /* STORING and STORING_DIRTIED -> page->dirty */
+        struct pagelist unsynced; /* UNSYNCED -> page->dirty */
+        uint64_t n_unsynced_gone; /* pages that were, and were dropped, since the file was last flushed */
         uint64_t n_resident;
 
         TAILQ_HEAD(, load) loads;            /* all that are under way or wait -> load->fileh_entry */

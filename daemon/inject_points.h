@@ -22,6 +22,8 @@
         KILL(FAULT_DIRTY, "fault.dirty")                   /* the ledger says dirty, the page cannot be written yet */       \
         KILL(FAULT_WRITABLE, "fault.writable")             /* it can */                                                      \
         KILL(FILEH_GROWN, "fileh.grown")                   /* the memory has grown, the ledger has the old size */           \
+        KILL(FLUSH_BEGUN, "flush.begun")                   /* the ledger says that a flush is under way, it has not begun */ \
+        KILL(FLUSH_SETTLING, "flush.settling")             /* of the pages in doubt one is not any more */                   \
         KILL(LOAD_BEGUN, "load.begun")                     /* the ledger says loading */                                     \
         KILL(LOAD_READ, "load.read")                       /* the content is read, and nowhere else yet */                   \
         KILL(OPENING_ANSWERED, "opening.answered")         /* a reply with descriptors is on its way */                      \
@@ -54,7 +56,7 @@
         KILL(WRITEOUT_MARKING, "writeout.marking")         /* one page is marked, others are not */                          \
         KILL(WRITEOUT_PROTECTED, "writeout.protected")     /* pages are protected, the ledger says dirty */                  \
         KILL(WRITEOUT_STORED, "writeout.stored")           /* a run is in the file, the ledger says storing */               \
-        KILL(WRITEOUT_SYNCED, "writeout.synced")           /* the file is flushed, the ledger says storing */                \
+        KILL(WRITEOUT_SYNCED, "writeout.synced")           /* the file is flushed, or not: the ledger does not say */        \
         FAIL(ACCEPT, "accept", "EMFILE ECONNABORTED")                                                                        \
         FAIL(DUP, "dup", "EMFILE")                                                                                           \
         FAIL(FTRUNCATE, "ftruncate", "ENOMEM")                                                                               \

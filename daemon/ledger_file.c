@@ -163,6 +163,10 @@ void ledger_file_close(struct ledger_file *ledger) {
         __atomic_store_n(&ledger->memory.header->memory_inode, 0, __ATOMIC_RELEASE);
 }
 
+void ledger_file_set_sync(struct ledger_file *ledger, bool is_under_way) {
+        __atomic_store_n(&ledger->memory.header->sync_under_way, is_under_way, __ATOMIC_RELEASE);
+}
+
 void ledger_file_set_size(struct ledger_file *ledger, uint64_t size) {
         __atomic_store_n(&ledger->memory.header->size, size, __ATOMIC_RELEASE);
 }

@@ -4,6 +4,8 @@
 
 /* The shared memory file in which the ledger of one fileh lies (proto/ledger.h), as the place of the tables of its pagemap. */
 
+#include <stdbool.h>
+
 #include "ledger.h"
 #include "pagemap.h"
 
@@ -30,6 +32,9 @@ int ledger_file_open(const struct ledger_file *ledger, int *ret_fd);
 
 /* The pages are about to be dropped: no other daemon is to take them up. */
 void ledger_file_close(struct ledger_file *ledger);
+
+/* A flush of the file is under way, or what came of it not yet in the states. */
+void ledger_file_set_sync(struct ledger_file *ledger, bool is_under_way);
 
 /* The file has another size now. */
 void ledger_file_set_size(struct ledger_file *ledger, uint64_t size);

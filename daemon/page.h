@@ -22,7 +22,7 @@ struct page {
         uint64_t block;
         struct page_links lru; /* pager->lru -> page->lru */
         union {
-                struct page_links dirty; /* fileh->dirty or fileh->storing -> page->dirty, while state_is_dirty() */
+                struct page_links dirty; /* fileh->dirty, storing or unsynced -> page->dirty, while state_is_dirty() or PAGE_UNSYNCED */
                 uint32_t load;           /* number of the load in pager->loads, while PAGE_LOADING */
         };
         uint32_t fileh;  /* number in pager->filehs */

@@ -36,7 +36,7 @@ static void range_drop_page(struct range_dropping *range, struct drop *drop, uin
         struct fileh *fileh = range->fileh;
         enum page_state state = pages_get(&fileh->pager->pages, id)->state;
 
-        if (state == PAGE_LOADED)
+        if (state_is_clean(state))
                 drop_add(drop, fileh, id, EVENT_INVALIDATE, 0);
         else if (range->what == RANGE_CLEAN)
                 return;

@@ -30,7 +30,7 @@ uint64_t reclaim_batch(struct pager *pager, uint64_t bytes) {
                 struct page *page = pages_get(&pager->pages, id);
                 struct fileh *fileh = idtable_get(&pager->filehs, page->fileh);
 
-                if (page->state != PAGE_LOADED) {
+                if (!state_is_clean(page->state)) {
                         n_loading += reclaim_pass_over(pager, fileh, id, page);
                         continue;
                 }

@@ -10,6 +10,8 @@
  * loaded before that store has ended, or the load could read the file as it was. And a failed page (FAILED) stays so until it is invalidated, in
  * every
  * mapping alike.
+ *
+ * A page that was stored is UNSYNCED until the file has been flushed, for only then is it known that the store went well. It can be evicted all the same.
  */
 static const struct page_transition transitions[N_PAGE_STATES][N_PAGE_EVENTS] = {
         [PAGE_EMPTY] = {
@@ -35,13 +37,24 @@ static const struct page_transition transitions[N_PAGE_STATES][N_PAGE_EVENTS] = 
                 [EVENT_EVICT] = { PAGE_EMPTY, ACTION_DROP },
                 [EVENT_VANISHED] = { PAGE_EMPTY, ACTION_DROP },
         },
+        [PAGE_UNSYNCED] = {
+                [EVENT_READ] = { PAGE_UNSYNCED, ACTION_MAP_RO },
+                [EVENT_WRITE] = { PAGE_DIRTY, ACTION_MAP_RW },
+                [EVENT_LOAD_FAILED] = { PAGE_FAILED, ACTION_POISON },
+                [EVENT_LOAD_ENDED] = { PAGE_EMPTY, ACTION_NONE },
+                [EVENT_SYNCED] = { PAGE_LOADED, ACTION_NONE },
+                [EVENT_SYNC_FAILED] = { PAGE_DIRTY, ACTION_NONE },
+                [EVENT_INVALIDATE] = { PAGE_EMPTY, ACTION_DROP },
+                [EVENT_EVICT] = { PAGE_EMPTY, ACTION_DROP },
+                [EVENT_VANISHED] = { PAGE_EMPTY, ACTION_DROP },
+        },
         [PAGE_DIRTY] = {
                 [EVENT_READ] = { PAGE_DIRTY, ACTION_MAP_RW },
                 [EVENT_WRITE] = { PAGE_DIRTY, ACTION_MAP_RW },
                 [EVENT_LOAD_FAILED] = { PAGE_FAILED, ACTION_POISON },
                 [EVENT_LOAD_ENDED] = { PAGE_EMPTY, ACTION_NONE },
                 [EVENT_STORE] = { PAGE_STORING, ACTION_PROTECT },
-                [EVENT_MARK] = { PAGE_LOADED, ACTION_PROTECT },
+                [EVENT_MARK] = { PAGE_UNSYNCED, ACTION_PROTECT },
                 [EVENT_DISCARD] = { PAGE_EMPTY, ACTION_DROP },
                 [EVENT_INVALIDATE] = { PAGE_EMPTY, ACTION_DROP },
                 [EVENT_VANISHED] = { PAGE_EMPTY, ACTION_DROP },
@@ -50,7 +63,8 @@ static const struct page_transition transitions[N_PAGE_STATES][N_PAGE_EVENTS] = 
                 [EVENT_READ] = { PAGE_STORING, ACTION_MAP_RO },
                 [EVENT_WRITE] = { PAGE_STORING_DIRTIED, ACTION_MAP_RW },
                 [EVENT_STORED] = { PAGE_DIRTY, ACTION_UNPROTECT },
-                [EVENT_MARK] = { PAGE_LOADED, ACTION_NONE },
+                [EVENT_MARK] = { PAGE_UNSYNCED, ACTION_NONE },
+                [EVENT_MARK_SYNCED] = { PAGE_LOADED, ACTION_NONE },
                 [EVENT_DISCARD] = { PAGE_STORING_DROPPED, ACTION_DROP },
                 [EVENT_INVALIDATE] = { PAGE_STORING_DROPPED, ACTION_DROP },
                 [EVENT_VANISHED] = { PAGE_STORING_DROPPED, ACTION_DROP },
@@ -60,6 +74,7 @@ static const struct page_transition transitions[N_PAGE_STATES][N_PAGE_EVENTS] = 
                 [EVENT_WRITE] = { PAGE_STORING_DIRTIED, ACTION_MAP_RW },
                 [EVENT_STORED] = { PAGE_DIRTY, ACTION_NONE },
                 [EVENT_MARK] = { PAGE_DIRTY, ACTION_NONE },
+                [EVENT_MARK_SYNCED] = { PAGE_DIRTY, ACTION_NONE },
                 [EVENT_DISCARD] = { PAGE_STORING_DROPPED, ACTION_DROP },
                 [EVENT_INVALIDATE] = { PAGE_STORING_DROPPED, ACTION_DROP },
                 [EVENT_VANISHED] = { PAGE_STORING_DROPPED, ACTION_DROP },
@@ -69,6 +84,7 @@ static const struct page_transition transitions[N_PAGE_STATES][N_PAGE_EVENTS] = 
                 [EVENT_WRITE] = { PAGE_STORING_DROPPED, ACTION_WAIT_STORE },
                 [EVENT_STORED] = { PAGE_EMPTY, ACTION_WAKE },
                 [EVENT_MARK] = { PAGE_EMPTY, ACTION_WAKE },
+                [EVENT_MARK_SYNCED] = { PAGE_EMPTY, ACTION_WAKE },
                 [EVENT_DISCARD] = { PAGE_STORING_DROPPED, ACTION_NONE },
                 [EVENT_INVALIDATE] = { PAGE_STORING_DROPPED, ACTION_NONE },
         },
@@ -98,6 +114,7 @@ const char *state_name(enum page_state state) {
                 [PAGE_STORING_DIRTIED] = "STORING_DIRTIED",
                 [PAGE_STORING_DROPPED] = "STORING_DROPPED",
                 [PAGE_FAILED] = "FAILED",
+                [PAGE_UNSYNCED] = "UNSYNCED",
         };
 
         return names[state];
@@ -114,6 +131,9 @@ const char *state_event_name(enum page_event event) {
                 [EVENT_STORE] = "STORE",
                 [EVENT_STORED] = "STORED",
                 [EVENT_MARK] = "MARK",
+                [EVENT_MARK_SYNCED] = "MARK_SYNCED",
+                [EVENT_SYNCED] = "SYNCED",
+                [EVENT_SYNC_FAILED] = "SYNC_FAILED",
                 [EVENT_DISCARD] = "DISCARD",
                 [EVENT_INVALIDATE] = "INVALIDATE",
                 [EVENT_EVICT] = "EVICT",
@@ -124,7 +144,11 @@ const char *state_event_name(enum page_event event) {
 }
 
 bool state_is_resident(enum page_state state) {
-        return state == PAGE_LOADED || state_is_dirty(state);
+        return state_is_clean(state) || state_is_dirty(state);
+}
+
+bool state_is_clean(enum page_state state) {
+        return state == PAGE_LOADED || state == PAGE_UNSYNCED;
 }
 
 bool state_is_dirty(enum page_state state) {

@@ -18,6 +18,9 @@ enum page_event {
         EVENT_STORE,        /* a writeout takes its content */
         EVENT_STORED,       /* its store ended; it is not to be marked, or failed */
         EVENT_MARK,         /* it is to count as stored: at the end of its store, or without one */
+        EVENT_MARK_SYNCED,  /* the same, and the file was flushed since */
+        EVENT_SYNCED,       /* the file was flushed */
+        EVENT_SYNC_FAILED,  /* flushing the file failed: nobody knows what became of all that was stored since it last succeeded */
         EVENT_DISCARD,      /* a transaction is undone */
         EVENT_INVALIDATE,   /* its content is stale */
         EVENT_EVICT,        /* the pool wants its room */
@@ -54,6 +57,9 @@ const char *state_event_name(enum page_event event);
 
 /* Is its content in the memory? */
 bool state_is_resident(enum page_state state);
+
+/* Is it in the memory, and may be dropped at any time? */
+bool state_is_clean(enum page_state state);
 
 /* Is its content lost if it is dropped? */
 bool state_is_dirty(enum page_state state);

@@ -9,7 +9,8 @@
  * The content of a page is taken at one moment: it is write-protected, then copied, and only then may a thread write it again. Such a thread and
  * the end of the store race: the state table settles it (STORING_DIRTIED).
  *
- * With SYNC a page stays STORING, and so in RAM, until the flush has succeeded: if that fails, all of it is dirty again.
+ * With SYNC a page stays STORING, and so in RAM, until the flush has succeeded: if that fails, all of it is dirty again. Without, it is UNSYNCED until the next
+ * flush (flush.h).
  */
 
 #include <assert.h>
@@ -22,6 +23,7 @@
 #include "blocksort.h"
 #include "drop.h"
 #include "fileh.h"
+#include "flush.h"
 #include "handle.h"
 #include "inject.h"
 #include "log.h"
@@ -61,6 +63,7 @@ struct writeout {
                 WRITEOUT_COLLECTS,
                 WRITEOUT_STORES,
                 WRITEOUT_SYNCS,
+                WRITEOUT_SETTLES,
                 WRITEOUT_MARKS,
         } phase;
         uint32_t n_to_collect;
@@ -152,8 +155,11 @@ static void writeout_end_pages(struct fileh *fileh, uint64_t block, uint64_t n, 
         waiters_end(&waiters, 0, mapping_wake);
 }
 
+/* What becomes of pages that are in the file, or, with SYNC, on stable storage. */
 static enum page_event writeout_good_event(const struct writeout *w) {
-        return writeout_wants(w, WIRE_WRITEOUT_MARKSTORED) ? EVENT_MARK : EVENT_STORED;
+        if (!writeout_wants(w, WIRE_WRITEOUT_MARKSTORED))
+                return EVENT_STORED;
+        return writeout_wants(w, WIRE_WRITEOUT_SYNC) ? EVENT_MARK_SYNCED : EVENT_MARK;
 }
 
 /* --- collecting --------------------------------------------------------------------------------------------------------------------------------- */
@@ -372,7 +378,9 @@ static void writeout_on_synced(struct store_request *request, int error) {
         INJECT(WRITEOUT_SYNCED);
         w->is_syncing = false;
         w->sync_error = error;
-        w->phase = WRITEOUT_MARKS;
+        w->phase = WRITEOUT_SETTLES;
+        if (error < 0)
+                flush_report(w->fileh, error);
         job_wake(&w->fileh->pager->jobs, &w->job);
 }
 
@@ -380,9 +388,17 @@ static enum job_result writeout_sync(struct writeout *w) {
         if (!w->is_syncing) {
                 w->is_syncing = true;
                 w->sync = (struct store_request) { .done = writeout_on_synced };
+                flush_begin(w->fileh);
                 store_sync(w->fileh->store, &w->sync);
         }
         return JOB_WAIT;
+}
+
+/* What earlier writeouts stored shares the fate of what this one did. */
+static enum job_result writeout_settle(struct writeout *w) {
+        if (!flush_settle(w->fileh, w->sync_error, JOB_STEP_PAGES))
+                w->phase = WRITEOUT_MARKS;
+        return JOB_MORE;
 }
 
 static void writeout_activate(struct writeout *w) {
@@ -394,6 +410,8 @@ static void writeout_end(struct writeout *w) {
         struct fileh *fileh = w->fileh;
         struct writeout *next = STAILQ_FIRST(&fileh->writeouts);
 
+        if (writeout_wants(w, WIRE_WRITEOUT_SYNC))
+                flush_end(fileh);
         INJECT(WRITEOUT_DONE);
         pager_reply_error(fileh->pager, &w->to, w->error < 0 ? w->error : w->sync_error);
         fileh->writeout = NULL;
@@ -443,6 +461,8 @@ static enum job_result writeout_step(struct job *job) {
                 return writeout_store(w);
         case WRITEOUT_SYNCS:
                 return writeout_sync(w);
+        case WRITEOUT_SETTLES:
+                return writeout_settle(w);
         case WRITEOUT_MARKS:
                 return writeout_mark(w);
         }

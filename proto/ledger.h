@@ -31,6 +31,7 @@ struct ledger_header {
         uint64_t file_inode;
         uint64_t is_shared;  /* 1: of a fileh that clients share */
         uint64_t generation; /* how many daemons have had it, the one that made it included */
+        uint64_t sync_under_way; /* 1: a flush of the file was asked for, and what came of it is not in the states yet */
 };
 
 /* Page states, as they are in a word. The numbers are part of the protocol. */
@@ -43,6 +44,7 @@ enum page_state {
         PAGE_STORING_DIRTIED = 5, /* the same, but written again since */
         PAGE_STORING_DROPPED = 6, /* dropped while its content was on the way to the file: not in RAM, not to be loaded before the store has ended */
         PAGE_FAILED = 7,          /* its load failed: not in RAM, poisoned where it was touched; the word holds the errno */
+        PAGE_UNSYNCED = 14,       /* as LOADED, but was stored since the file was last flushed; 8 to 13 are reserved */
         N_PAGE_STATES,
 };
 

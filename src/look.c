@@ -21,6 +21,7 @@ static const enum bf_page_state look_states[N_PAGE_STATES] = {
         [PAGE_STORING_DIRTIED] = BF_PAGE_STORING,
         [PAGE_STORING_DROPPED] = BF_PAGE_EMPTY,
         [PAGE_FAILED] = BF_PAGE_EMPTY,
+        [PAGE_UNSYNCED] = BF_PAGE_LOADED,
 };
 
 int bf_page_state(struct bf_fileh *fileh, uint64_t offset) {
