@@ -44,14 +44,8 @@ int injectpoints_start(struct rig *rig, const char *setting, const char *const *
 }
 
 bool injectpoints_was_struck(const struct rig *rig, const char *name, unsigned long n) {
-        char line[512], expected[128];
-        bool found = false;
-        FILE *log = fopen(rig->daemon.log, "re");
+        char expected[128];
 
         snprintf(expected, sizeof(expected), "bigfiled: injected: %s:%lu\n", name, n);
-        while (log && !found && fgets(line, sizeof(line), log))
-                found = strcmp(line, expected) == 0;
-        if (log)
-                fclose(log);
-        return found;
+        return daemonproc_says(&rig->daemon, expected);
 }

@@ -43,6 +43,18 @@ static bool log_has_report(const struct daemonproc *daemonproc) {
         return found;
 }
 
+bool daemonproc_says(const struct daemonproc *daemonproc, const char *text) {
+        FILE *file = fopen(daemonproc->log, "re");
+        char line[1000];
+        bool found = false;
+
+        while (file && !found && fgets(line, sizeof(line), file))
+                found = strstr(line, text);
+        if (file)
+                fclose(file);
+        return found;
+}
+
 /* In the new process. log and ready are the only descriptors it is to have beside its input. */
 static _Noreturn void run_program(const char *program, const struct daemonproc *daemonproc, int log, int ready, const char *const *options) {
         const char *args[ARGS_MAX] = { program, "--socket", daemonproc->socket, "--ready-fd", "3" };

@@ -32,6 +32,9 @@ void daemonproc_kill(struct daemonproc *daemonproc);
 /* Waits for it to end by itself; returns the status of waitpid(). */
 int daemonproc_wait(struct daemonproc *daemonproc);
 
+/* Is there such a text in what it has printed so far? */
+bool daemonproc_says(const struct daemonproc *daemonproc, const char *text);
+
 struct daemonproc_usage {
         unsigned n_fds;
         unsigned n_threads;
