@@ -164,9 +164,15 @@ int bf_munmap(void *addr);
  * Pages that become dirty after the call began are not its business. A second writeout of the handle waits for the first.
  *
  * -EINVAL neither STORE nor MARKSTORED, SYNC without STORE, or an unknown flag; -EBADF a read-only handle; an error of the file (-EIO, -ENOSPC, …):
- * pages before the failing one are stored (and marked if asked), that one and all after it are still dirty. With SYNC, if the final flush
- * fails, its error is returned and every page of this writeout is dirty again. -EBUSY: another user of a BF_SHARED fileh has not come back from a daemon that
- * is gone (see When the daemon is gone).
+ * pages before the failing one are stored (and marked if asked), that one and all after it are still dirty. -EBUSY: another user of a BF_SHARED
+ * fileh has not come back from a daemon that is gone (see When the daemon is gone).
+ *
+ * Stable storage: a system may take a store and fail it later, and tells so at the next flush, once, and not of which bytes. So if the flush of SYNC
+ * fails, its error is returned, and dirty again is every page of this handle that was stored since the last flush that succeeded: all of this writeout,
+ * and of earlier ones without SYNC those that are still in RAM (MARKSTORED by itself counts as such a one). The next writeout stores them all. A page
+ * that was evicted meanwhile is not there to be stored again; the daemon's log says how many were. Who must not lose any uses SYNC with each writeout.
+ * Handles that are not shared know each its own pages: each is told of the error, at its own next flush, if it was opened by itself; those of one
+ * descriptor (bf_open_fd) are one to the system, which tells only the first of them that asks.
  */
 int bf_writeout(struct bf_fileh *fileh, unsigned flags);
 
