@@ -10,14 +10,9 @@
 #include "load.h"
 #include "log.h"
 #include "pager.h"
-#include "quota.h"
 #include "range.h"
-
-void closing_mapping(struct handle *handle, struct mapping *mapping) {
-        load_forget_mapping(handle->fileh, mapping);
-        quota_forget_mapping(handle->fileh->pager, mapping);
-        handle_unmap(handle, mapping);
-}
+#include "remap.h"
+#include "stray.h"
 
 /*
  * Jobs, loads and stores that are under way see is_closing, or hold on to the fileh until they end; it is freed with the last of them. A client that was
@@ -69,7 +64,8 @@ void closing_handle(struct handle *handle, const struct reply_to *to) {
         struct fileh *fileh = handle->fileh;
 
         while (handle->n_mappings > 0)
-                closing_mapping(handle, handle->mappings[handle->n_mappings - 1]);
+                remap_remove(handle, handle->mappings[handle->n_mappings - 1]);
+        stray_forget_handle(handle);
         fileh_ref(fileh);
         handle_close(handle, to != NULL);
         if (TAILQ_EMPTY(&fileh->handles) && (fileh->is_broken || !fileh_misses_anyone(fileh))) {

@@ -2,16 +2,13 @@
 #ifndef BF_CLOSING_H
 #define BF_CLOSING_H
 
-/* How mappings, handles, filehs and peers come to their end, with everything that still goes on for them. */
+/* How handles, filehs and peers come to their end, with everything that still goes on for them. */
 
 #include <stdint.h>
 
 struct handle;
-struct mapping;
 struct pager;
 struct reply_to;
-
-void closing_mapping(struct handle *handle, struct mapping *mapping);
 
 /* With its mappings. The last handle of a fileh closes it: its pages are dropped, nothing of them is stored; unless another user of it has not come
  * back yet from the daemon before. Who asked for it (to, or NULL: nobody did) is answered when that is done. */

@@ -18,6 +18,8 @@
 #include "load.h"
 #include "pager.h"
 #include "quota.h"
+#include "remap.h"
+#include "stray.h"
 
 static void fault_load(struct mapping *mapping, uint64_t block, bool write) {
         struct fileh *fileh = mapping->fileh;
@@ -96,18 +98,17 @@ static void fault_on_page(struct mapping *mapping, uint64_t block, uint32_t id, 
 
 static void fault_handle(struct handle *handle, const struct uffd_fault *fault) {
         struct mapping *mapping = handle_find(handle, fault->address);
+        uint64_t block = mapping ? mapping_block(mapping, fault->address) : 0;
         struct fileh *fileh = handle->fileh;
         bool write = fault->write && !handle->readonly;
-        uint64_t block;
         uint32_t id;
 
-        if (!mapping) { /* a range being unmapped, or one we know nothing of */
-                (void) uffd_wake(handle->uffd, fault->address & ~UINT64_C(4095), 4096);
+        if (!mapping || !mapping_shows(mapping, block)) {
+                stray_fault(handle, fault);
                 return;
         }
         fileh->n_faults++;
         pool_count(fileh->pager->pool, POOL_FAULTS, 1);
-        block = mapping_block(mapping, fault->address);
         id = fileh_page(fileh, block);
         if (id && write && quota_holds(fileh, id))
                 fault_wait_for_quota(mapping, block);
@@ -118,11 +119,16 @@ static void fault_handle(struct handle *handle, const struct uffd_fault *fault) 
 }
 
 static void fault_on_events(struct handle *handle, unsigned n_bytes) {
-        struct uffd_fault fault;
+        struct pager *pager = handle->fileh->pager;
+        struct uffd_event event;
 
-        for (unsigned i = 0; i + UFFD_EVENT_BYTES <= n_bytes; i += UFFD_EVENT_BYTES)
-                if (uffd_event_parse(handle->events + i, &fault))
-                        fault_handle(handle, &fault);
+        for (unsigned i = 0; i + UFFD_EVENT_BYTES <= n_bytes; i += UFFD_EVENT_BYTES) {
+                uffd_event_parse(handle->events + i, &event);
+                if (event.kind == UFFD_FAULT)
+                        fault_handle(handle, &event.fault);
+                else if (event.kind == UFFD_MOVE && remap_follow(handle, &event.move) < 0)
+                        pager->drop_peer(pager, handle->peer, "it has moved its mappings where they cannot be followed");
+        }
 }
 
 static void fault_poll(struct handle *handle) {

@@ -170,6 +170,8 @@ int handle_map(struct handle *handle, uint64_t address, uint64_t offset, uint64_
                 .address = address,
                 .offset = offset,
                 .length = length,
+                .shown_address = address,
+                .shown_length = length,
         };
         memmove(handle->mappings + i + 1, handle->mappings + i, (handle->n_mappings - i) * sizeof(struct mapping *));
         handle->mappings[i] = mapping;

@@ -13,9 +13,9 @@ uint64_t mapping_address(const struct mapping *mapping, uint64_t block) {
 }
 
 bool mapping_shows(const struct mapping *mapping, uint64_t block) {
-        uint64_t offset = block << mapping->fileh->block_shift;
+        uint64_t offset = block << mapping->fileh->block_shift, size = mapping->fileh->block_size;
 
-        return offset >= mapping->offset && offset - mapping->offset < mapping->length;
+        return offset >= mapping->offset && mapping->length >= size && offset - mapping->offset <= mapping->length - size;
 }
 
 int mapping_fill(struct mapping *mapping, uint64_t block, uint64_t n, const void *buf, bool writable) {

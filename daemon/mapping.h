@@ -12,7 +12,7 @@
 
 struct fileh;
 
-/* address, offset and length are whole blocks */
+/* address, offset and length are whole blocks, as long as the client has not moved parts of it */
 struct mapping {
         struct fileh *fileh;
         int uffd;      /* borrowed from the handle */
@@ -20,10 +20,13 @@ struct mapping {
         uint64_t address;
         uint64_t offset;
         uint64_t length;
+        uint64_t shown_address; /* where and how long it was when its client told of it: mremap(2) can move it, and take it apart into whole pages (remap.h) */
+        uint64_t shown_length;
 };
 
 uint64_t mapping_block(const struct mapping *mapping, uint64_t address);
 uint64_t mapping_address(const struct mapping *mapping, uint64_t block);
+/* All of the block? */
 bool mapping_shows(const struct mapping *mapping, uint64_t block);
 
 /* Fills n blocks that are not in the memory yet, and shows them. -EEXIST: something is in the memory. */

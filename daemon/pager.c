@@ -19,6 +19,7 @@ int pager_init(struct pager *pager, struct pool *pool, const struct pager_option
         jobs_init(&pager->jobs);
         TAILQ_INIT(&pager->room_queue);
         TAILQ_INIT(&pager->quota_queue);
+        TAILQ_INIT(&pager->strays);
         accounts_init(&pager->accounts, &options->limits);
         TAILQ_INIT(&pager->absent_waiters);
         return 0;

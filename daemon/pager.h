@@ -22,6 +22,7 @@
 struct fileh;
 struct load;
 struct quota_waiter;
+struct stray;
 
 /* A job that waits for absent users (absent.c). */
 struct absent_waiter {
@@ -64,6 +65,9 @@ struct pager {
         TAILQ_HEAD(, absent_waiter) absent_waiters;
         struct ring_op absent_timer;
         bool absent_timer_is_set;
+        TAILQ_HEAD(, stray) strays; /* faults nobody knows -> stray->entry */
+        struct ring_op stray_timer;
+        bool stray_timer_is_set;
         bool is_reclaiming; /* between the low and the high mark */
 
         /* Set by the thread that runs it: how to answer a peer, and how to be rid of one. fds are taken. */

@@ -18,6 +18,7 @@
 #include "pager_thread.h"
 #include "quota.h"
 #include "reclaim.h"
+#include "stray.h"
 
 /* What is under way when the daemon ends gets so long. */
 #define PAGER_THREAD_END_USEC 3000000u
@@ -133,6 +134,7 @@ static void pager_thread_begin_end(struct pager_thread *thread) {
         if (pager->quota_timer_is_set)
                 ring_cancel(pager->ring, &pager->quota_timer);
         absent_end(pager);
+        stray_end(pager);
         thread->end_op.done = pager_thread_on_end_timer;
         ring_timer(pager->ring, &thread->end_op, ring_now() + PAGER_THREAD_END_USEC);
 }

@@ -15,6 +15,7 @@
 #include "opening.h"
 #include "pager.h"
 #include "range.h"
+#include "remap.h"
 #include "request.h"
 #include "store_file.h"
 #include "writeout.h"
@@ -244,11 +245,13 @@ static int request_map(struct pager *pager, struct request *request) {
 
 static int request_unmap(struct pager *pager, struct request *request) {
         struct handle *handle = request_handle_of(pager, request);
-        struct mapping *mapping = handle ? handle_find(handle, request->msg.unmap.address) : NULL;
+        struct mapping *mapping = handle ? remap_find_shown(handle, request->msg.unmap.address) : NULL;
 
-        if (!mapping || mapping->address != request->msg.unmap.address)
+        if (!mapping)
                 return -ENOENT;
-        closing_mapping(handle, mapping);
+        if (!remap_is_in_place(mapping))
+                return -EFAULT;
+        remap_remove(handle, mapping);
         INJECT(REQUEST_UNMAPPED);
         return 0;
 }

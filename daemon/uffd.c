@@ -15,20 +15,35 @@
 
 static_assert(sizeof(struct uffd_msg) == UFFD_EVENT_BYTES, "an event has the size the kernel gives it");
 
-bool uffd_event_parse(const void *event, struct uffd_fault *ret_fault) {
-        struct uffd_msg msg;
-        uint64_t flags;
+static struct uffd_fault uffd_fault_of(const struct uffd_msg *msg) {
+        uint64_t flags = msg->arg.pagefault.flags;
 
-        memcpy(&msg, event, sizeof(msg));
-        if (msg.event != UFFD_EVENT_PAGEFAULT)
-                return false;
-        flags = msg.arg.pagefault.flags;
-        *ret_fault = (struct uffd_fault) {
-                .address = msg.arg.pagefault.address,
+        return (struct uffd_fault) {
+                .address = msg->arg.pagefault.address,
                 .write = flags & (UFFD_PAGEFAULT_FLAG_WRITE | UFFD_PAGEFAULT_FLAG_WP),
                 .write_protected = flags & UFFD_PAGEFAULT_FLAG_WP,
         };
-        return true;
+}
+
+/* A privileged client can have made its userfaultfd so that forks are told. Reading of one has put a descriptor of the child's into this process. */
+void uffd_event_parse(const void *bytes, struct uffd_event *ret_event) {
+        struct uffd_msg msg;
+
+        memcpy(&msg, bytes, sizeof(msg));
+        ret_event->kind = UFFD_OTHER;
+        switch (msg.event) {
+        case UFFD_EVENT_PAGEFAULT:
+                ret_event->kind = UFFD_FAULT;
+                ret_event->fault = uffd_fault_of(&msg);
+                break;
+        case UFFD_EVENT_REMAP:
+                ret_event->kind = UFFD_MOVE;
+                ret_event->move = (struct uffd_move) { .from = msg.arg.remap.from, .to = msg.arg.remap.to, .length = msg.arg.remap.len };
+                break;
+        case UFFD_EVENT_FORK:
+                close((int) msg.arg.fork.ufd);
+                break;
+        }
 }
 
 int uffd_check(int fd) {

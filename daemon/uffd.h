@@ -20,9 +20,28 @@ struct uffd_fault {
         bool write_protected; /* the page is mapped there, and write-protected */
 };
 
-/* A place for n events as the kernel writes them, and how to read them: false for an event that is no page fault. */
+/* What it has done to its address space: mremap(2). It goes on when the event is read. */
+struct uffd_move {
+        uint64_t from;
+        uint64_t to;
+        uint64_t length;
+};
+
+struct uffd_event {
+        enum {
+                UFFD_FAULT,
+                UFFD_MOVE,
+                UFFD_OTHER, /* which none of our own clients asks for */
+        } kind;
+        union {
+                struct uffd_fault fault;
+                struct uffd_move move;
+        };
+};
+
+/* A place for n events as the kernel writes them, and how to read one of them. */
 #define UFFD_EVENT_BYTES 32u
-bool uffd_event_parse(const void *event, struct uffd_fault *ret_fault);
+void uffd_event_parse(const void *bytes, struct uffd_event *ret_event);
 
 /* Is this descriptor a userfaultfd that does not block? 0; -EINVAL. */
 int uffd_check(int fd);

@@ -137,8 +137,9 @@ int bf_resize(struct bf_fileh *fileh, uint64_t size);
 
 /*
  * Maps length bytes of the file from offset on, at an address of the system's choice. Nothing is loaded yet.
- * Any number of mappings of one handle may exist, overlapping or not; they show the same pages. A mapping must not be moved or grown by mremap(2): what it
- * moves is no longer the file, and reads as zeros.
+ * Any number of mappings of one handle may exist, overlapping or not; they show the same pages. Mappings are not for mremap(2):
+ * what is moved goes on to be served where it is, but only until another daemon takes over, from when on a page not in RAM is SIGBUS there; bf_munmap() wants
+ * it moved back; a block torn apart is SIGBUS, and so is what is added to a mapping, after the time that a load waits for room.
  *
  * prot: PROT_READ, or PROT_READ | PROT_WRITE. offset: a multiple of the block size. The memory reaches to the end of the last block; bytes beyond the
  * end of the file read as zero and are never stored.
@@ -149,7 +150,7 @@ int bf_resize(struct bf_fileh *fileh, uint64_t size);
 int bf_mmap(struct bf_fileh *fileh, uint64_t offset, size_t length, int prot, void **ret);
 
 /* Unmaps the whole mapping that starts at addr. Pages stay as they are: a dirty one remains dirty and can still be stored. -EINVAL no mapping
- * there. */
+ * there; -EFAULT it was moved away by mremap(2). */
 int bf_munmap(void *addr);
 
 /* --- transactions ------------------------------------------------------------------------------------------------------------------------------- */

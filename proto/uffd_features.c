@@ -10,6 +10,7 @@ unsigned uffd_features_missing(uint64_t features, char text[static UFFD_FEATURES
                 uint64_t bit;
                 const char *name;
         } needed[] = {
+                { UFFD_FEATURE_EVENT_REMAP, "EVENT_REMAP (Linux 4.11)" },
                 { UFFD_FEATURE_MISSING_SHMEM, "MISSING_SHMEM (Linux 4.11)" },
                 { UFFD_FEATURE_MISSING_HUGETLBFS, "MISSING_HUGETLBFS (Linux 4.11)" },
                 { UFFD_FEATURE_PAGEFAULT_FLAG_WP, "PAGEFAULT_FLAG_WP (Linux 5.7)" },

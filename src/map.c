@@ -224,6 +224,17 @@ static int mapping_remove(struct mapping *mapping) {
         return r;
 }
 
+static const char *map_hint_unmap(int r) {
+        switch (r) {
+        case -ENOMEM:
+                return "see vm.max_map_count";
+        case -EFAULT:
+                return "it, or a part of it, was moved by mremap: move it back first";
+        default:
+                return NULL;
+        }
+}
+
 int bf_munmap(void *addr) {
         API_CALL;
         struct mapping *mapping;
@@ -239,7 +250,7 @@ int bf_munmap(void *addr) {
         r = mapping_remove(mapping);
         if (r < 0) {
                 registry_unclaim(mapping->slot);
-                return fileh_fail(mapping->fileh, r, r == -ENOMEM ? "see vm.max_map_count" : NULL, "unmap a mapping of");
+                return fileh_fail(mapping->fileh, r, map_hint_unmap(r), "unmap a mapping of");
         }
         return 0;
 }

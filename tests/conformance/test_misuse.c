@@ -27,11 +27,10 @@ struct scene {
 };
 
 /* Page 10 is loaded, page 11 dirty (1100), page 12 not there. */
-static struct scene start(struct rig *rig) {
+static struct scene set_scene(struct rig *rig) {
         const char *path = rig_identity(rig, "data", N_PAGES);
         struct scene scene;
 
-        rig_daemon(rig, "--pool", "64M", NULL);
         scene.client = rig_client(rig);
         scene.fileh = rig_open(scene.client, path, O_RDWR, 0);
         scene.map = rig_map(scene.fileh, 0, N_PAGES);
@@ -41,6 +40,11 @@ static struct scene start(struct rig *rig) {
         assert_int_equal(*rig_word(scene.map, 10, 0), 10);
         *rig_word(scene.map, 11, 0) = 1100;
         return scene;
+}
+
+static struct scene start(struct rig *rig) {
+        rig_daemon(rig, "--pool", "64M", NULL);
+        return set_scene(rig);
 }
 
 static void *at(const struct scene *scene, uint64_t page) {
@@ -199,6 +203,174 @@ static void test_blocking_userfaultfd(void **state) {
         assert_bystander_well(&scene);
 }
 
+/* --- mremap(2) ---------------------------------------------------------------------------------------------------------------------------------- */
+
+#define TIMEOUT "0.3"
+
+static uint64_t *move(uint64_t *map, uint64_t page, size_t n_pages, int flags, void *to) {
+        void *moved = mremap((void *) (uintptr_t) rig_word(map, page, 0), n_pages * RIG_PAGE, n_pages * RIG_PAGE, MREMAP_MAYMOVE | MREMAP_FIXED | flags, to);
+
+        assert_ptr_not_equal(moved, MAP_FAILED);
+        return moved;
+}
+
+/* A place for so many pages, where nothing is. */
+static void *find_place(size_t n_pages) {
+        void *place = mmap(NULL, n_pages * RIG_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        assert_ptr_not_equal(place, MAP_FAILED);
+        assert_int_equal(munmap(place, n_pages * RIG_PAGE), 0);
+        return place;
+}
+
+/* a moved mapping is served where it is: pages in RAM and others, first writes, writeout, discard; and unmapped when it is back */
+static void test_move(void **state) {
+        struct rig *rig = rig_here(state);
+        struct scene scene = start(rig);
+        uint64_t *moved = move(scene.map, 0, N_PAGES, 0, find_place(N_PAGES));
+
+        assert_int_equal(probe_read(scene.map, NULL, NULL), SIGSEGV);
+        for (uint64_t page = 0; page < N_PAGES; page++)
+                assert_int_equal(*rig_word(moved, page, 0), page == 11 ? 1100 : page);
+        *rig_word(moved, 10, 0) = 1000;
+        *rig_word(moved, 25, 0) = 2500;
+        assert_states(scene.fileh, 10, "DD");
+        assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), 0);
+        assert_int_equal(rig_file_word(rig->paths[0], 10), 1000);
+        assert_int_equal(rig_file_word(rig->paths[0], 25), 2500);
+        assert_access(rig_word(moved, 25, 0), "R");
+        *rig_word(moved, 25, 0) = 2501; /* protected again by the writeout */
+        assert_states(scene.fileh, 25, "D");
+        assert_int_equal(bf_discard(scene.fileh), 0);
+        assert_int_equal(*rig_word(moved, 25, 0), 2500);
+        assert_int_equal(bf_munmap(scene.map), -EFAULT);
+        assert_non_null(strstr(bf_errmsg(), "mremap"));
+        assert_int_equal(bf_close(scene.fileh), -EBUSY);
+        (void) move(moved, 0, N_PAGES, 0, scene.map);
+        assert_int_equal(*rig_word(scene.map, 25, 0), 2500);
+        assert_int_equal(bf_munmap(scene.map), 0);
+        assert_int_equal(bf_close(scene.fileh), 0);
+        assert_int_equal(*rig_word(scene.other, 30, 0), 3000);
+}
+
+/* pages moved out of the middle of a mapping, one by one, and back in another order */
+static void test_move_pieces(void **state) {
+        struct rig *rig = rig_here(state);
+        struct scene scene = start(rig);
+        uint64_t *moved[8];
+
+        for (uint64_t i = 0; i < 8; i++)
+                moved[i] = move(scene.map, 8 + i, 1, 0, find_place(1));
+        for (uint64_t i = 0; i < 8; i++) {
+                assert_int_equal(*rig_word(moved[i], 0, 0), i == 3 ? 1100 : 8 + i);
+                *rig_word(moved[i], 0, 1) = i;
+        }
+        assert_states(scene.fileh, 7, "EDDDDDDDDE");
+        assert_int_equal(*rig_word(scene.map, 7, 0), 7);
+        assert_int_equal(*rig_word(scene.map, 16, 0), 16);
+        assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), 0);
+        for (uint64_t i = 0; i < 8; i++)
+                assert_access(rig_word(moved[i], 0, 0), "R");
+        assert_int_equal(bf_munmap(scene.map), -EFAULT);
+        for (uint64_t i = 0; i < 8; i++)
+                (void) move(moved[i * 5 % 8], 0, 1, 0, at(&scene, 8 + i * 5 % 8));
+        for (uint64_t i = 0; i < 8; i++)
+                assert_int_equal(*rig_word(scene.map, 8 + i, 1), i);
+        assert_int_equal(bf_munmap(scene.map), 0);
+        assert_int_equal(bf_close(scene.fileh), 0);
+}
+
+/* moved over a part of itself, which so goes; and a copy left behind, of which the daemon knows nothing */
+static void test_move_over_and_leave_behind(void **state) {
+        struct rig *rig = rig_here(state);
+        struct scene scene;
+
+        rig_daemon(rig, "--room-timeout", TIMEOUT, NULL);
+        scene = set_scene(rig);
+        (void) move(scene.map, 10, 2, 0, at(&scene, 20));
+        assert_int_equal(*rig_word(scene.map, 20, 0), 10);
+        assert_int_equal(*rig_word(scene.map, 21, 0), 1100);
+        assert_int_equal(*rig_word(scene.map, 22, 0), 22);
+        *rig_word(scene.map, 20, 0) = 1000;
+        assert_states(scene.fileh, 10, "DD");
+        assert_states(scene.fileh, 20, "E");
+        (void) move(scene.map, 30, 1, MREMAP_DONTUNMAP, find_place(1));
+        assert_int_equal(probe_read(at(&scene, 30), NULL, NULL), SIGBUS);
+        assert_int_equal(*rig_word(scene.map, 31, 0), 31);
+        assert_bystander_well(&scene);
+}
+
+/* what is added to a mapping raises SIGBUS, and nobody spins there: the daemon is woken some times a second */
+static void test_grow(void **state) {
+        struct rig *rig = rig_here(state);
+        struct scene scene;
+        struct daemonproc_usage before, after;
+        uint64_t *grown;
+
+        rig_daemon(rig, "--room-timeout", TIMEOUT, NULL);
+        scene = set_scene(rig);
+        grown = mremap(scene.map, 10 * RIG_PAGE, 15 * RIG_PAGE, MREMAP_MAYMOVE);
+        assert_ptr_not_equal(grown, MAP_FAILED);
+        for (uint64_t page = 0; page < 10; page++)
+                assert_int_equal(*rig_word(grown, page, 0), page);
+        assert_int_equal(daemonproc_usage(&rig->daemon, &before), 0);
+        assert_int_equal(probe_read((void *) (uintptr_t) rig_word(grown, 12, 0), NULL, NULL), SIGBUS);
+        assert_int_equal(probe_write((void *) (uintptr_t) rig_word(grown, 13, 0), 1, NULL), SIGBUS);
+        assert_int_equal(daemonproc_usage(&rig->daemon, &after), 0);
+        assert_in_range(after.n_wakeups - before.n_wakeups, 1, 200);
+        assert_states(scene.fileh, 12, "EE");
+        assert_int_equal(*rig_word(scene.map, 15, 0), 15);
+        assert_bystander_well(&scene);
+}
+
+/* a block of many pages torn apart: its pages that are not in the mapping yet raise SIGBUS, whole blocks go on */
+static void test_move_half_a_block(void **state) {
+        struct bf_open_opts opts = { .size = sizeof(opts), .block_size = 4 * RIG_PAGE };
+        struct rig *rig = rig_here(state);
+        struct bf_fileh *fileh;
+        uint64_t *map, *moved;
+
+        rig_daemon(rig, "--room-timeout", TIMEOUT, NULL);
+        assert_int_equal(bf_open(rig_client(rig), rig_identity(rig, "data", N_PAGES), O_RDWR, &opts, &fileh), 0);
+        assert_int_equal(bf_advise(fileh, 0, 0, BF_ADVICE_RANDOM), 0);
+        map = rig_map(fileh, 0, N_PAGES);
+        *rig_word(map, 0, 0) = 1000;
+        moved = move(map, 2, 8, 0, find_place(8)); /* blocks 0 and 2 are torn, block 1 is moved */
+        assert_int_equal(*rig_word(map, 0, 0), 1000);
+        assert_int_equal(*rig_word(moved, 0, 0), 2); /* of block 0, in RAM */
+        *rig_word(moved, 0, 1) = 1002;
+        for (uint64_t page = 4; page < 8; page++)
+                assert_int_equal(*rig_word(moved, page - 2, 0), page);
+        assert_int_equal(probe_read((void *) (uintptr_t) rig_word(moved, 7, 0), NULL, NULL), SIGBUS);
+        assert_int_equal(probe_write((void *) (uintptr_t) rig_word(map, 11, 0), 1, NULL), SIGBUS);
+        assert_int_equal(*rig_word(map, 12, 0), 12);
+        assert_int_equal(bf_writeout(fileh, RIG_STORE_MARK), 0);
+        assert_access(rig_word(moved, 0, 0), "R"); /* torn or not: what is stored holds still */
+        assert_int_equal(rig_file_word(rig->paths[0], 0), 1000);
+}
+
+/* the next daemon is shown mappings where they were: elsewhere, what is in RAM can be seen, and what is not raises SIGBUS */
+static void test_move_and_another_daemon(void **state) {
+        struct rig *rig = rig_here(state);
+        struct scene scene;
+        uint64_t *moved;
+
+        rig_daemon(rig, "--room-timeout", TIMEOUT, NULL);
+        scene = set_scene(rig);
+        moved = move(scene.map, 10, 4, 0, find_place(4));
+        assert_int_equal(*rig_word(moved, 1, 0), 1100);
+        daemonproc_kill(&rig->daemon);
+        rig_daemon(rig, "--room-timeout", TIMEOUT, NULL);
+        assert_int_equal(*rig_word(scene.map, 20, 0), 20);
+        assert_int_equal(*rig_word(moved, 1, 0), 1100); /* in RAM */
+        assert_int_equal(*rig_word(moved, 0, 0), 10);
+        assert_int_equal(probe_read((void *) (uintptr_t) rig_word(moved, 2, 0), NULL, NULL), SIGBUS); /* not in RAM: no zeros */
+        assert_states(scene.fileh, 10, "LDE");
+        assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), 0);
+        assert_int_equal(rig_file_word(rig->paths[0], 11), 1100);
+        assert_int_equal(*rig_word(scene.other, 30, 0), 3000);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_dontneed),
@@ -207,6 +379,12 @@ int main(void) {
                 RIG_TEST(test_munmap_and_mprotect),
                 RIG_TEST(test_memory_descriptor),
                 RIG_TEST(test_blocking_userfaultfd),
+                RIG_TEST(test_move),
+                RIG_TEST(test_move_pieces),
+                RIG_TEST(test_move_over_and_leave_behind),
+                RIG_TEST(test_grow),
+                RIG_TEST(test_move_half_a_block),
+                RIG_TEST(test_move_and_another_daemon),
         };
 
         watchdog_start();

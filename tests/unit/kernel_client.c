@@ -100,6 +100,12 @@ static void client_fork_read(const struct lab_client *client, const struct lab_o
         answer->value = client->shared->value;
 }
 
+static void *client_move(const struct lab_client *client, uint64_t address) {
+        void *to = mmap(NULL, client->page_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        return mremap((void *) (uintptr_t) address, client->page_size, client->page_size, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+}
+
 static void client_act(const struct lab_client *client, int uffd, const struct lab_order *order, struct lab_answer *answer) {
         volatile uint64_t *word = (volatile uint64_t *) (uintptr_t) order->address;
 
@@ -125,6 +131,9 @@ static void client_act(const struct lab_client *client, int uffd, const struct l
                 break;
         case LAB_UNMAP:
                 answer->error = munmap((void *) word, client->length) < 0 ? -errno : 0;
+                break;
+        case LAB_MOVE:
+                answer->value = (uint64_t) (uintptr_t) client_move(client, order->address);
                 break;
         case LAB_COUNT_VMAS:
                 answer->value = client_count_vmas(client, order->address);

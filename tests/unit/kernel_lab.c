@@ -205,6 +205,17 @@ void lab_assert_no_event(struct lab *lab) {
         assert_int_equal(errno, EAGAIN);
 }
 
+uint64_t lab_take_move(struct lab *lab, uint64_t from) {
+        struct uffd_msg msg;
+
+        assert_true(lab_is_readable(lab->uffd, LAB_EVENT_WAIT));
+        assert_int_equal(read(lab->uffd, &msg, sizeof(msg)), sizeof(msg));
+        assert_int_equal(msg.event, UFFD_EVENT_REMAP);
+        assert_int_equal(msg.arg.remap.from, from);
+        assert_int_equal(msg.arg.remap.len, lab->page_size);
+        return msg.arg.remap.to;
+}
+
 /* done: where the kernel says how far it came */
 static int lab_ioctl(struct lab *lab, unsigned long request, void *arg, const __s64 *done, int64_t *ret_done) {
         int r = ioctl(lab->uffd, request, arg) < 0 ? -errno : 0;

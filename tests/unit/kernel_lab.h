@@ -44,6 +44,7 @@ enum lab_op {
         LAB_SPIN,       /* write ever higher numbers to a word, until lab->shared->stop */
         LAB_DONTNEED,   /* madvise one page */
         LAB_UNMAP,      /* munmap the whole mapping at address */
+        LAB_MOVE,       /* mremap the page at address to a new place, which is the value of the answer */
         LAB_COUNT_VMAS, /* how many lines of /proc/self/maps lie in the mapping at address */
         LAB_FORK_READ,  /* fork, and read a word in the child */
         LAB_BLOCK,      /* clear O_NONBLOCK of the userfaultfd */
@@ -109,6 +110,9 @@ void lab_assert_asleep(struct lab *lab, unsigned hand);
 #define LAB_MISSING UINT64_C(0)
 void lab_assert_fault(struct lab *lab, uint64_t address, uint64_t flags);
 void lab_assert_no_event(struct lab *lab);
+
+/* The next event is that of a move of a page from this address; returns to where. */
+uint64_t lab_take_move(struct lab *lab, uint64_t from);
 
 /* One ioctl (or fallocate) each, on pages of lab->page_size. 0 or a negative errno; *ret_done, unless NULL, gets how many bytes were done. */
 int lab_copy(struct lab *lab, uint64_t address, uint64_t n_pages, uint64_t value, uint64_t mode, int64_t *ret_done);

@@ -188,6 +188,43 @@ static void test_a_dead_client_says_esrch_and_nothing_else(void **state) {
         assert_int_equal(lab_wake(lab, at, 1), 0);
 }
 
+/* mremap() is told, and goes on when that is read; until then nothing can be done to the process's memory. */
+static void test_a_move_waits_until_it_is_read(void **state) {
+        struct lab *lab = lab_begin(state, 0);
+        uint64_t at = lab_at(lab, 0, 5), to;
+
+        lab_order(lab, 0, LAB_MOVE, at, 0);
+        lab_assert_asleep(lab, 0);
+        assert_int_equal(lab_copy(lab, lab_at(lab, 0, 6), 1, 42, 0, NULL), -EAGAIN);
+        to = lab_take_move(lab, at);
+        assert_int_equal(lab_answer(lab, 0).value, to);
+        assert_int_equal(lab_copy(lab, lab_at(lab, 0, 6), 1, 42, 0, NULL), 0);
+}
+
+/* What was moved is registered as before, protection included, and where it was there is nothing. */
+static void test_what_was_moved_still_faults(void **state) {
+        struct lab *lab = lab_begin(state, 0);
+        uint64_t empty = lab_at(lab, 0, 5), full = lab_at(lab, 0, 9), to;
+
+        assert_int_equal(lab_copy(lab, full, 1, 42, UFFDIO_COPY_MODE_WP, NULL), 0);
+        lab_order(lab, 0, LAB_MOVE, empty, 0);
+        to = lab_take_move(lab, empty);
+        assert_int_equal(lab_answer(lab, 0).signal, 0);
+        lab_order(lab, 0, LAB_READ, to, 0);
+        lab_assert_fault(lab, to, LAB_MISSING);
+        assert_int_equal(lab_copy(lab, to, 1, 43, 0, NULL), 0);
+        assert_int_equal(lab_answer(lab, 0).value, 43);
+        assert_int_equal(lab_do(lab, 0, LAB_READ, empty, 0).signal, SIGSEGV);
+        lab_order(lab, 0, LAB_MOVE, full, 0);
+        to = lab_take_move(lab, full);
+        assert_int_equal(lab_answer(lab, 0).signal, 0);
+        assert_int_equal(lab_do(lab, 0, LAB_READ, to, 0).value, 42);
+        lab_order(lab, 0, LAB_WRITE, to, 44);
+        lab_assert_fault(lab, to, UFFD_PAGEFAULT_FLAG_WRITE | UFFD_PAGEFAULT_FLAG_WP);
+        assert_int_equal(lab_protect(lab, to, 1, false), 0);
+        assert_int_equal(lab_answer(lab, 0).signal, 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 LAB_TEST(test_poison_is_sigbus_for_who_waits_and_who_comes),
@@ -203,6 +240,8 @@ int main(void) {
                 LAB_TEST(test_the_clients_copy_keeps_threads_waiting),
                 LAB_TEST(test_wake_after_unmapping_is_sigsegv),
                 LAB_TEST(test_an_unmapped_range_says_enoent),
+                LAB_TEST(test_a_move_waits_until_it_is_read),
+                LAB_TEST(test_what_was_moved_still_faults),
                 LAB_TEST(test_a_dead_client_says_esrch_and_nothing_else),
         };
 
