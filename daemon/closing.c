@@ -43,7 +43,7 @@ static enum job_result closing_linger_step(struct job *job) {
         log_debug("fileh %u: %s", fileh->id, TAILQ_EMPTY(&fileh->handles) ? "nobody has it any more" : "it has a user again");
         fileh->is_lingering = false;
         pool_count(pager->pool, POOL_LINGERING, -1);
-        if (TAILQ_EMPTY(&fileh->handles))
+        if (TAILQ_EMPTY(&fileh->handles) && !fileh->is_closing) /* somebody may have come and closed it since it lingers */
                 closing_fileh(fileh, NULL);
         fileh_unref(fileh);
         return JOB_DONE;
