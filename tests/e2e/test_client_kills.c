@@ -27,6 +27,7 @@
 #define N_PAGES 64
 #define HONEST_PAGES 128
 #define HONEST_SAMPLES_ALONE 2000u
+#define LOOKS_BEFORE_WORDS 50000u
 #define SAMPLES_MAX 2000000u
 
 enum phase {
@@ -229,19 +230,25 @@ struct baseline {
 };
 
 static struct baseline take_baseline(struct rig *rig) {
+        struct baseline baseline = { .stat = rig_pool_stat(rig->clients[0]) };
         struct daemonproc_usage usage;
 
-        assert_int_equal(daemonproc_usage(&rig->daemon, &usage), 0);
-        return (struct baseline) { .stat = rig_pool_stat(rig->clients[0]), .n_fds = usage.n_fds };
+        assert_int_equal(daemonproc_usage(&rig->daemon, &usage), 0); /* after an answer: what was sent before is closed by then */
+        baseline.n_fds = usage.n_fds;
+        return baseline;
 }
 
 /* That all counts come back to what they were is what is promised; the watchdog's patience is its limit. */
 static void wait_for_baseline(struct rig *rig, const struct baseline *baseline) {
         struct baseline now;
+        unsigned n = 0;
 
         do {
                 sched_yield();
                 now = take_baseline(rig);
+                if (++n % LOOKS_BEFORE_WORDS == 0)
+                        print_message("  left: %" PRIu64 " peers, %" PRIu64 " filehs, %" PRIu64 " mappings, %" PRIu64 " bytes, %" PRIu64 " dirty, %u descriptors\n",
+                                      now.stat.peers, now.stat.filehs, now.stat.mappings, now.stat.resident_bytes, now.stat.dirty_bytes, now.n_fds);
         } while (now.stat.peers != baseline->stat.peers || now.stat.filehs != baseline->stat.filehs || now.stat.mappings != baseline->stat.mappings ||
                  now.stat.resident_bytes != baseline->stat.resident_bytes || now.stat.dirty_bytes != baseline->stat.dirty_bytes || now.n_fds != baseline->n_fds);
 }
