@@ -20,6 +20,7 @@
 #include "handle.h"
 #include "inject.h"
 #include "log.h"
+#include "mutant.h"
 #include "opening.h"
 #include "pager.h"
 
@@ -83,7 +84,7 @@ static enum page_state adopt_state(enum page_state before, bool is_syncing) {
                 [PAGE_EMPTY] = PAGE_EMPTY,
                 [PAGE_LOADING] = PAGE_EMPTY,
                 [PAGE_LOADED] = PAGE_LOADED,
-                [PAGE_DIRTY] = PAGE_DIRTY,
+                [PAGE_DIRTY] = BF_MUTANT == MUTANT_DIRTY_IS_CLEAN ? PAGE_LOADED : PAGE_DIRTY,
                 [PAGE_STORING] = PAGE_DIRTY,
                 [PAGE_STORING_DIRTIED] = PAGE_DIRTY,
                 [PAGE_STORING_DROPPED] = PAGE_EMPTY,

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -117,6 +118,17 @@ struct bf_fileh *handles_next(struct handles *handles, struct bf_fileh *fileh) {
         while (fileh && !fileh_is_staying(fileh));
         pthread_mutex_unlock(&handles->lock);
         return fileh;
+}
+
+void handles_close_uffds(struct handles *handles) {
+        struct bf_fileh *fileh;
+
+        pthread_mutex_lock(&handles->lock);
+        LIST_FOREACH(fileh, &handles->filehs, entry) {
+                close(fileh->uffd);
+                fileh->uffd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        }
+        pthread_mutex_unlock(&handles->lock);
 }
 
 void handles_notify(struct handles *handles) {

@@ -80,6 +80,9 @@ void handles_regain(struct handles *handles);
 /* No daemon knows any of them. */
 void handles_forget_numbers(struct handles *handles);
 
+/* What must not happen as long as there are mappings (mutant.h). */
+void handles_close_uffds(struct handles *handles);
+
 /* Tells the keeper that a handle went. */
 void handles_notify(struct handles *handles);
 

@@ -8,6 +8,7 @@
 #include "bfclient.h"
 #include "keeper.h"
 #include "msec.h"
+#include "mutant.h"
 #include "revive.h"
 
 #define KEEPER_STACK_SIZE (256u << 10) /* with room for the thread-local variables of a large program, which are on it too */
@@ -92,6 +93,8 @@ static void keeper_reconnect(struct keeper *keeper) {
         int64_t gone = msec_now(), limit = gone + keeper->params.timeout, next;
 
         session_suspend(keeper->params.session);
+        if (BF_MUTANT == MUTANT_NO_UFFD)
+                handles_close_uffds(keeper->params.handles);
         if (!keeper->params.dial->is_private || msec_now() - keeper->reached >= PAUSE_MAX_MSEC)
                 keeper->pause = PAUSE_FIRST_MSEC;
         if (keeper->params.timeout == 0 && !session_is_ending(keeper->params.session))

@@ -5,6 +5,7 @@
 
 #include "lost.h"
 #include "msec.h"
+#include "mutant.h"
 #include "uffd.h"
 
 /* Faults of one handle answered in one go, so that who keeps faulting keeps nobody else waiting. */
@@ -52,7 +53,8 @@ static void lost_wake_fileh(struct bf_fileh *fileh) {
 
         pthread_mutex_lock(&fileh->lock);
         LIST_FOREACH(mapping, &fileh->mappings, entry)
-                uffd_wake(fileh->uffd, mapping->address, mapping->length);
+                if (BF_MUTANT != MUTANT_NO_WAKE)
+                        uffd_wake(fileh->uffd, mapping->address, mapping->length);
         pthread_mutex_unlock(&fileh->lock);
 }
 

@@ -9,6 +9,7 @@
 #include "errmsg.h"
 #include "ledger_read.h"
 #include "map.h"
+#include "mutant.h"
 #include "process.h"
 #include "uffd.h"
 
@@ -55,7 +56,7 @@ static int mapping_map(struct mapping *mapping, int prot) {
         address = mmap(NULL, mapping->length, prot, flags, fileh->memory, (off_t) mapping->offset);
         if (address == MAP_FAILED)
                 return -errno;
-        if (madvise(address, mapping->length, MADV_DONTFORK) < 0)
+        if (BF_MUTANT != MUTANT_NO_DONTFORK && madvise(address, mapping->length, MADV_DONTFORK) < 0)
                 r = -errno;
         if (r == 0)
                 r = uffd_register(fileh->uffd, address, mapping->length, !fileh->is_readonly);

@@ -5,7 +5,7 @@
  * its own memory what every page must hold, and looks at each value it reads, and in the end at the whole file. Half of them have a file of their own, the
  * others share one (BF_SHARED), of which each writes every second page, and commits for all. Prints how long they were held up by each restart, and how long there was no daemon: what is beyond that is the library's and the daemon's.
  *
- * BF_RESTARTS: how many restarts (40); BF_SEED: another order of things.
+ * BF_RESTARTS: how many restarts (40); BF_SEED: another order of things; BF_HANG: a client that has done nothing for so many seconds hangs (30).
  */
 
 #include <errno.h>
@@ -288,6 +288,12 @@ static void client_make_file(struct client *client) {
         }
 }
 
+static unsigned setting(const char *name, unsigned otherwise) {
+        const char *text = getenv(name);
+
+        return text ? (unsigned) strtoul(text, NULL, 0) : otherwise;
+}
+
 /* --- restarts ------------------------------------------------------------------------------------------------------------------------------------- */
 
 static void pause_usec(unsigned usec) {
@@ -319,8 +325,9 @@ static void assert_running(struct child *child) {
                 fail_msg("a client ended: %d", child_wait(child));
 }
 
-/* Until each client has done something since the last restart. */
+/* Until each client has done something since the last restart. Shorter than a watchdog's time: so a fault that makes them hang is found soon. */
 static void let_them_work(struct stage *stage, struct child *children[static N_CLIENTS], unsigned *seed) {
+        uint64_t latest = now_usec() + setting("BF_HANG", 30) * UINT64_C(1000000);
         unsigned long goals[N_CLIENTS];
 
         for (unsigned i = 0; i < N_CLIENTS; i++)
@@ -328,6 +335,8 @@ static void let_them_work(struct stage *stage, struct child *children[static N_C
         for (unsigned i = 0; i < N_CLIENTS; i++)
                 while (atomic_load(&stage->n_ops[i]) < goals[i]) {
                         assert_running(children[i]);
+                        if (now_usec() > latest)
+                                fail_msg("client %u hangs", i);
                         pause_usec(500);
                 }
 }
@@ -363,12 +372,6 @@ static void stage_init(struct stage *stage) {
         pthread_rwlockattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
         pthread_rwlock_init(&stage->undoing, &attributes);
         pthread_rwlockattr_destroy(&attributes);
-}
-
-static unsigned setting(const char *name, unsigned otherwise) {
-        const char *text = getenv(name);
-
-        return text ? (unsigned) strtoul(text, NULL, 0) : otherwise;
 }
 
 static void test_killed_under_load(void **state) {
