@@ -21,6 +21,7 @@ struct ring {
         struct io_uring uring;
         unsigned n_pending;
         STAILQ_HEAD(ring_ops, ring_op) ended; /* without the kernel's queues: their done() is due */
+        LIST_HEAD(, ring_op) cancelled; /* that have not ended -> op->cancelled_entry */
         struct __kernel_timespec timer; /* of the timer being set */
 };
 
@@ -42,6 +43,7 @@ int ring_new(struct ring **ret) {
                 return r;
         }
         STAILQ_INIT(&ring->ended);
+        LIST_INIT(&ring->cancelled);
         (void) io_uring_register_iowq_max_workers(&ring->uring, workers); /* else the kernel's own number: slower with hung files */
         (void) io_uring_register_ring_fd(&ring->uring);                   /* else each call looks the ring's descriptor up */
         *ret = ring;
@@ -67,8 +69,8 @@ static struct io_uring_sqe *ring_sqe(struct ring *ring) {
 /* After io_uring_prep_*(), which may clear what was set before. */
 static void ring_begin(struct ring *ring, struct io_uring_sqe *sqe, struct ring_op *op) {
         io_uring_sqe_set_data(sqe, op);
-        if (op)
-                ring->n_pending++;
+        op->is_cancelled = false;
+        ring->n_pending++;
 }
 
 /* The kernel says EOPNOTSUPP to RWF_NOWAIT before it asks the file system anything; io_uring itself would call such a file system at once, and
@@ -102,6 +104,7 @@ void ring_read(struct ring *ring, struct ring_op *op, int fd, bool may_block, vo
                 return;
         }
         op->result = (int) n;
+        op->is_cancelled = false;
         STAILQ_INSERT_TAIL(&ring->ended, op, entry);
         ring->n_pending++;
 }
@@ -142,12 +145,42 @@ void ring_timer(struct ring *ring, struct ring_op *op, uint64_t usec) {
         (void) io_uring_submit(&ring->uring);
 }
 
-void ring_cancel(struct ring *ring, struct ring_op *op) {
+/* --- cancelling ---------------------------------------------------------------------------------------------------------------------------------- */
+
+/* Sets apart the end of a cancel request from that of the operation it is about. */
+#define RING_CANCEL_TAG UINT64_C(1)
+
+static void ring_ask_cancel(struct ring *ring, struct ring_op *op) {
         struct io_uring_sqe *sqe = ring_sqe(ring);
 
         io_uring_prep_cancel(sqe, op, 0);
-        ring_begin(ring, sqe, NULL);
+        io_uring_sqe_set_data64(sqe, (uint64_t) (uintptr_t) op | RING_CANCEL_TAG);
 }
+
+void ring_cancel(struct ring *ring, struct ring_op *op) {
+        if (!op->is_cancelled)
+                LIST_INSERT_HEAD(&ring->cancelled, op, cancelled_entry);
+        op->is_cancelled = true;
+        ring_ask_cancel(ring, op);
+}
+
+/* The operation may have ended, and its place be used for something else. */
+static bool ring_is_cancelling(const struct ring *ring, const struct ring_op *op) {
+        const struct ring_op *o;
+
+        LIST_FOREACH(o, &ring->cancelled, cancelled_entry)
+                if (o == op)
+                        return true;
+        return false;
+}
+
+/* On its way from one of the kernel's queues to another, such as to a kernel thread, an operation is not found, and goes on; it is asked again. */
+static void ring_on_cancel(struct ring *ring, struct ring_op *op, int result) {
+        if (result == -ENOENT && ring_is_cancelling(ring, op))
+                ring_ask_cancel(ring, op);
+}
+
+/* --- running ------------------------------------------------------------------------------------------------------------------------------------- */
 
 unsigned ring_n_pending(const struct ring *ring) {
         return ring->n_pending;
@@ -155,7 +188,19 @@ unsigned ring_n_pending(const struct ring *ring) {
 
 static void ring_end(struct ring *ring, struct ring_op *op, int result) {
         ring->n_pending--;
+        if (op->is_cancelled)
+                LIST_REMOVE(op, cancelled_entry);
+        op->is_cancelled = false;
         op->done(op, result);
+}
+
+static void ring_on_cqe(struct ring *ring, uint64_t data, int result) {
+        struct ring_op *op = (struct ring_op *) (uintptr_t) (data & ~RING_CANCEL_TAG);
+
+        if (data & RING_CANCEL_TAG)
+                ring_on_cancel(ring, op, result);
+        else
+                ring_end(ring, op, result);
 }
 
 static void ring_take_cqes(struct ring *ring) {
@@ -164,18 +209,17 @@ static void ring_take_cqes(struct ring *ring) {
 
         while ((n = io_uring_peek_batch_cqe(&ring->uring, cqes, RING_CQ_BATCH)) > 0) {
                 struct {
-                        struct ring_op *op;
+                        uint64_t data;
                         int result;
                 } ends[RING_CQ_BATCH];
 
                 for (unsigned i = 0; i < n; i++) {
-                        ends[i].op = io_uring_cqe_get_data(cqes[i]);
+                        ends[i].data = io_uring_cqe_get_data64(cqes[i]);
                         ends[i].result = cqes[i]->res;
                 }
                 io_uring_cq_advance(&ring->uring, n);
                 for (unsigned i = 0; i < n; i++)
-                        if (ends[i].op)
-                                ring_end(ring, ends[i].op, ends[i].result);
+                        ring_on_cqe(ring, ends[i].data, ends[i].result);
         }
 }
 

@@ -17,6 +17,8 @@ struct ring_op {
 
         /* the ring's own: */
         STAILQ_ENTRY(ring_op) entry; /* ring->ended -> op->entry */
+        LIST_ENTRY(ring_op) cancelled_entry;
+        bool is_cancelled;
         int result;
 };
 
