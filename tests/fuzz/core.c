@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "account.h"
+#include "chan.h"
+#include "core.h"
+#include "log.h"
+#include "loop.h"
+#include "options.h"
+#include "pager_thread.h"
+#include "pool.h"
+#include "server.h"
+#include "uffd.h"
+
+#define CORE_SETTLE_SECONDS 30
+#define CORE_DESCRIPTORS 4096 /* for the limits of one user */
+
+static struct {
+        char directory[64];
+        char socket[80];
+        struct options options;
+        struct pool pool;
+        struct loop *loop;
+        struct pager_thread *pager;
+        struct server *server;
+        int device;
+        unsigned n_fds; /* in the beginning */
+} core;
+
+_Noreturn void core_fail(const char *file, int line, const char *condition) {
+        fprintf(stderr, "%s:%d: %s does not hold\n", file, line, condition);
+        abort();
+}
+
+void core_pause(void) {
+        const struct timespec pause = { .tv_nsec = 50000 };
+
+        nanosleep(&pause, NULL);
+}
+
+static unsigned core_count_fds(void) {
+        DIR *dir = opendir("/proc/self/fd");
+        unsigned n = 0;
+
+        CORE_CHECK(dir);
+        for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
+                n += entry->d_name[0] != '.';
+        closedir(dir);
+        return n;
+}
+
+/* A process of its own, which outlives this one by a moment, however that ends. */
+static void core_remove_at_end(void) {
+        int fds[2];
+        char byte;
+
+        CORE_CHECK(pipe2(fds, O_CLOEXEC) == 0);
+        if (fork() == 0) {
+                close(fds[1]);
+                (void) setsid();
+                (void) !read(fds[0], &byte, 1);
+                execlp("rm", "rm", "-rf", core.directory, NULL);
+                _exit(1);
+        }
+        close(fds[0]);
+}
+
+static void core_make_directory(void) {
+        snprintf(core.directory, sizeof(core.directory), "/tmp/bffuzz-XXXXXX");
+        CORE_CHECK(mkdtemp(core.directory));
+        core_remove_at_end();
+        snprintf(core.socket, sizeof(core.socket), "%s/socket", core.directory);
+}
+
+static void core_set_options(void) {
+        static char *argv[] = { (char *) "fuzz", (char *) "--pool", (char *) "512K", (char *) "--room-timeout", (char *) "0.02",
+                                (char *) "--log-level", (char *) "error", NULL };
+
+        CORE_CHECK(options_parse(sizeof(argv) / sizeof(*argv) - 1, argv, &core.options) == OPTIONS_RUN);
+        account_limits_default(&core.options.limits, CORE_DESCRIPTORS);
+        core.options.pager.limits = core.options.limits;
+        log_set_level(core.options.log_level);
+}
+
+static void *core_main(void *arg) {
+        (void) arg;
+        CORE_CHECK(loop_run(core.loop) == 0);
+        return NULL;
+}
+
+void core_start(void) {
+        struct server_params params = { .listen_fd = -1, .private_fd = -1, .lend_fd = -1 };
+        pthread_t thread;
+
+        signal(SIGPIPE, SIG_IGN);
+        core_make_directory();
+        core_set_options();
+        pool_init(&core.pool, core.options.pool_bytes);
+        CORE_CHECK(loop_new(&core.loop) == 0);
+        CORE_CHECK(pager_thread_new(&core.pool, &core.options.pager, &core.pager) == 0);
+        CORE_CHECK(chan_listen(core.socket, 0600, &params.listen_fd) == 0);
+        if (uffd_open_device(&core.device) < 0)
+                core.device = -1;
+        else
+                params.lend_fd = dup(core.device);
+        params.loop = core.loop;
+        params.pool = &core.pool;
+        params.pager = core.pager;
+        params.limits = core.options.limits;
+        CORE_CHECK(server_new(&params, &core.server) == 0);
+        CORE_CHECK(pthread_create(&thread, NULL, core_main, NULL) == 0);
+}
+
+void core_started(void) {
+        core.n_fds = core_count_fds();
+}
+
+const char *core_directory(void) {
+        return core.directory;
+}
+
+int core_connect(void) {
+        int line;
+
+        CORE_CHECK(chan_connect(core.socket, &line) == 0);
+        return line;
+}
+
+int core_device(void) {
+        return core.device;
+}
+
+static bool core_is_empty(void) {
+        static const enum pool_counter counters[] = { POOL_PEERS, POOL_FILEHS, POOL_MAPPINGS, POOL_DIRTY_BYTES, POOL_LINGERING };
+
+        for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++)
+                if (pool_counter(&core.pool, counters[i]) != 0)
+                        return false;
+        return pool_used(&core.pool) == 0;
+}
+
+bool core_is_settled(unsigned n_fds) {
+        return core_is_empty() && core_count_fds() == core.n_fds + n_fds;
+}
+
+static uint64_t core_now(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t) now.tv_sec;
+}
+
+static _Noreturn void core_show_what_is_left(void) {
+        fprintf(stderr, "left in the core: %" PRIu64 " peers, %" PRIu64 " filehs, %" PRIu64 " lingering, %" PRIu64 " mappings, %" PRIu64 " bytes, %" PRIu64
+                " of them dirty; %u descriptors where %u were\n",
+                pool_counter(&core.pool, POOL_PEERS), pool_counter(&core.pool, POOL_FILEHS), pool_counter(&core.pool, POOL_LINGERING),
+                pool_counter(&core.pool, POOL_MAPPINGS), pool_used(&core.pool), pool_counter(&core.pool, POOL_DIRTY_BYTES), core_count_fds(), core.n_fds);
+        (void) system("ls -l /proc/$PPID/fd >&2");
+        abort();
+}
+
+void core_settle(void) {
+        uint64_t end = core_now() + CORE_SETTLE_SECONDS;
+
+        while (!core_is_settled(0)) {
+                if (core_now() > end)
+                        core_show_what_is_left();
+                core_pause();
+        }
+}
