@@ -58,13 +58,13 @@ int memory_adopt(struct memory *memory, int fd, uint64_t size, bool huge) {
         struct statfs fs;
         int copy, r;
 
-        if (fstatfs(fd, &fs) < 0)
-                return -errno;
-        if (huge != (fs.f_type == HUGETLBFS_MAGIC))
-                return -EINVAL;
         r = memory_reopen_own(fd, MEMORY_NAME, size, &copy);
         if (r < 0)
                 return r;
+        if (fstatfs(copy, &fs) < 0 || huge != (fs.f_type == HUGETLBFS_MAGIC)) {
+                close(copy);
+                return -EINVAL;
+        }
         *memory = (struct memory) { .fd = copy, .huge = huge };
         return 0;
 }
@@ -147,14 +147,24 @@ static bool memory_has_name(int fd, const char *name) {
         return n == (ssize_t) strlen(expected) && memcmp(target, expected, (size_t) n) == 0;
 }
 
-/* Nobody but a daemon of this user can have made such a file: its owner is not what a client can choose. */
+/* Only the kernel's own files in memory have seals. Any other file may be served by a process of the client's, which can say of it what it likes, or nothing
+ * for ever. */
+static bool memory_is_sealed(int fd) {
+        int seals = fcntl(fd, F_GET_SEALS);
+
+        return seals >= 0 && seals & F_SEAL_SHRINK;
+}
+
+/* Nobody but a daemon of this user can have made such a file: its owner is not what a client can choose. That it is a file of the kernel's is asked
+ * first. */
 int memory_reopen_own(int fd, const char *name, uint64_t size, int *ret_fd) {
         struct stat st;
 
+        if (!memory_is_sealed(fd) || !memory_has_name(fd, name))
+                return -EINVAL;
         if (fstat(fd, &st) < 0)
                 return -errno;
-        if (!memory_has_name(fd, name) || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || !(fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK) ||
-            (uint64_t) st.st_size < size)
+        if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (uint64_t) st.st_size < size)
                 return -EINVAL;
         return memory_reopen(fd, O_RDWR, ret_fd);
 }
