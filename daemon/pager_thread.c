@@ -29,11 +29,16 @@ struct pager_node {
         enum {
                 PAGER_NODE_REQUEST,
                 PAGER_NODE_FAREWELL,
+                PAGER_NODE_CLOSE,
                 PAGER_NODE_END,
         } kind;
         union {
                 struct request request;
                 struct pager_reply reply;
+                struct {
+                        int fds[WIRE_FDS_MAX];
+                        unsigned n_fds;
+                } close;
         };
 };
 
@@ -139,6 +144,17 @@ static void pager_thread_begin_end(struct pager_thread *thread) {
         ring_timer(pager->ring, &thread->end_op, ring_now() + PAGER_THREAD_END_USEC);
 }
 
+static void pager_thread_close_fds(struct pager_thread *thread, const int *fds, unsigned n_fds) {
+        for (unsigned i = 0; i < n_fds; i++)
+                ring_close(thread->pager.ring, fds[i]);
+}
+
+static void pager_thread_request_fini(struct pager_thread *thread, struct request *request) {
+        int fds[WIRE_FDS_MAX];
+
+        pager_thread_close_fds(thread, fds, request_take_fds(request, fds));
+}
+
 static void pager_thread_handle(struct pager_thread *thread, struct pager_node *node) {
         struct request request;
 
@@ -147,10 +163,14 @@ static void pager_thread_handle(struct pager_thread *thread, struct pager_node *
                 request = node->request;
                 STAILQ_INSERT_HEAD(&thread->spare, node, entry);
                 request_handle(&thread->pager, &request);
-                request_fini(&request);
+                pager_thread_request_fini(thread, &request);
                 break;
         case PAGER_NODE_FAREWELL:
                 closing_peer(&thread->pager, node->request.peer);
+                free(node);
+                break;
+        case PAGER_NODE_CLOSE:
+                pager_thread_close_fds(thread, node->close.fds, node->close.n_fds);
                 free(node);
                 break;
         case PAGER_NODE_END:
@@ -342,6 +362,20 @@ int pager_thread_request(struct pager_thread *thread, const struct request *requ
         node->request = *request;
         pager_thread_put_in(thread, node);
         return 0;
+}
+
+void pager_thread_close(struct pager_thread *thread, const int *fds, unsigned n_fds) {
+        struct pager_node *node = n_fds > 0 ? malloc(sizeof(*node)) : NULL;
+
+        if (!node) {
+                for (unsigned i = 0; i < n_fds; i++)
+                        close(fds[i]);
+                return;
+        }
+        node->kind = PAGER_NODE_CLOSE;
+        node->close.n_fds = n_fds;
+        memcpy(node->close.fds, fds, n_fds * sizeof(int));
+        pager_thread_put_in(thread, node);
 }
 
 struct pager_farewell *pager_farewell_new(void) {

@@ -30,6 +30,9 @@ bool pager_thread_free(struct pager_thread *thread);
 /* Each request is answered by one reply. Takes the request's descriptors if it succeeds. -ENOMEM. */
 int pager_thread_request(struct pager_thread *thread, const struct request *request);
 
+/* Closes descriptors that clients sent, which it takes: this thread must not wait for them (ring_close()). */
+void pager_thread_close(struct pager_thread *thread, const int *fds, unsigned n_fds);
+
 /* A peer is gone: its handles are closed. What that needs was allocated when the peer came. */
 struct pager_farewell;
 struct pager_farewell *pager_farewell_new(void);

@@ -218,11 +218,11 @@ static void peer_on_hello(struct peer *peer, struct chan_packet *packet) {
 
 /* The pager's reply comes later. */
 static void peer_forward(struct peer *peer, struct request *request) {
-        int r = pager_thread_request(peer->host->pager, request);
+        int fds[WIRE_FDS_MAX], r = pager_thread_request(peer->host->pager, request);
 
         if (r == 0)
                 return;
-        request_fini(request);
+        pager_thread_close(peer->host->pager, fds, request_take_fds(request, fds));
         peer_refuse(peer, &request->msg, r);
 }
 
@@ -357,20 +357,27 @@ static void peer_on_packet(struct peer *peer, struct chan_packet *packet) {
         }
 }
 
+/* What nobody took of it is closed elsewhere: it may be of a file that the client itself serves, and does not let go. */
+static void peer_close_packet(struct peer *peer, struct chan_packet *packet) {
+        for (unsigned i = 0; i < packet->n_fds; i++)
+                if (packet->fds[i] >= 0)
+                        pager_thread_close(peer->host->pager, &(int) { chan_packet_take(packet, i) }, 1);
+}
+
 static void peer_on_readable(void *owner) {
         struct peer *peer = owner;
         struct chan_packet packet;
 
         for (unsigned i = 0; i < PEER_MESSAGES_IN_A_ROW && !peer->failure; i++) {
-                int r = chan_receive(peer->fd, &packet);
+                int r = chan_receive_all(peer->fd, &packet);
 
                 if (r == -EAGAIN)
                         break;
-                if (r == 1) {
+                if (r == 1)
                         peer_on_packet(peer, &packet);
-                        chan_packet_close(&packet);
-                } else
+                else
                         peer_fail(peer, r == 0 ? "disconnected" : strerror(-r));
+                peer_close_packet(peer, &packet);
         }
         peer_settle(peer);
 }

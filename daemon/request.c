@@ -397,12 +397,14 @@ void request_handle(struct pager *pager, struct request *request) {
                 pager_reply_error(pager, &to, r);
 }
 
-void request_fini(struct request *request) {
-        int *fds[] = { &request->file_fd, &request->uffd, &request->memory_fd, &request->ledger_fd };
+unsigned request_take_fds(struct request *request, int fds[static WIRE_FDS_MAX]) {
+        int *all[] = { &request->file_fd, &request->uffd, &request->memory_fd, &request->ledger_fd };
+        unsigned n = 0;
 
-        for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
-                if (*fds[i] >= 0)
-                        close(*fds[i]);
-                *fds[i] = -1;
+        for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+                if (*all[i] >= 0)
+                        fds[n++] = *all[i];
+                *all[i] = -1;
         }
+        return n;
 }

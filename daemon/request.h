@@ -29,7 +29,7 @@ struct request {
 /* Answers it, now or later. */
 void request_handle(struct pager *pager, struct request *request);
 
-/* Closes the descriptors that nobody took. */
-void request_fini(struct request *request);
+/* Takes out of it the descriptors that nobody took. Returns how many they are. */
+unsigned request_take_fds(struct request *request, int fds[static WIRE_FDS_MAX]);
 
 #endif

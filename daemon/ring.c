@@ -180,6 +180,14 @@ static void ring_on_cancel(struct ring *ring, struct ring_op *op, int result) {
                 ring_ask_cancel(ring, op);
 }
 
+/* Its end concerns nobody, like that of a cancel request that is about nothing. */
+void ring_close(struct ring *ring, int fd) {
+        struct io_uring_sqe *sqe = ring_sqe(ring);
+
+        io_uring_prep_close(sqe, fd);
+        io_uring_sqe_set_data64(sqe, RING_CANCEL_TAG);
+}
+
 /* --- running ------------------------------------------------------------------------------------------------------------------------------------- */
 
 unsigned ring_n_pending(const struct ring *ring) {

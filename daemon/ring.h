@@ -39,6 +39,9 @@ void ring_read_events(struct ring *ring, struct ring_op *op, int fd, void *buf, 
 void ring_sync(struct ring *ring, struct ring_op *op, int fd); /* fdatasync */
 void ring_poll(struct ring *ring, struct ring_op *op, int fd); /* until it can be read; result: poll(2)'s events */
 
+/* Closes a descriptor, which it takes: of a file served by another process, close(2) waits for that one, perhaps for ever. */
+void ring_close(struct ring *ring, int fd);
+
 /* Ends with -ETIME once the monotonic clock shows that time. */
 void ring_timer(struct ring *ring, struct ring_op *op, uint64_t usec);
 

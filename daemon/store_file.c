@@ -106,8 +106,8 @@ static void store_file_free(struct store *store) {
         struct store_file *file = store_file_of(store);
 
         if (file->writer_fd >= 0 && file->writer_fd != file->fd)
-                close(file->writer_fd);
-        close(file->fd);
+                ring_close(file->ring, file->writer_fd);
+        ring_close(file->ring, file->fd);
         free(file);
 }
 
@@ -141,5 +141,5 @@ void store_file_add_writer(struct store *store, int fd) {
         if (file->writer_fd < 0)
                 file->writer_fd = fd;
         else
-                close(fd);
+                ring_close(file->ring, fd);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -12,9 +13,6 @@
 #include <unistd.h>
 
 #include "chan.h"
-
-/* What a packet may carry at the most: more is refused below, not cut off by the kernel unseen. */
-#define CHAN_CONTROL_FDS 253
 
 void chan_packet_close(struct chan_packet *packet) {
         for (unsigned i = 0; i < packet->n_fds; i++)
@@ -59,37 +57,30 @@ int chan_send(int fd, union wire_msg *msg, const int *fds, unsigned n_fds) {
         }
 }
 
-/* Moves the descriptors of the control data into the packet; those beyond its room are closed. Returns how many there were. */
-static unsigned chan_take_fds(struct msghdr *m, struct chan_packet *packet) {
-        unsigned n = 0;
-
+/* Moves the descriptors of the control data, which has room for no more than the packet, into it. */
+static void chan_take_fds(struct msghdr *m, struct chan_packet *packet) {
         for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
                 size_t n_here;
 
                 if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
                         continue;
                 n_here = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-                for (size_t i = 0; i < n_here; i++, n++) {
-                        int fd;
-
-                        memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-                        if (packet->n_fds < WIRE_FDS_MAX)
-                                packet->fds[packet->n_fds++] = fd;
-                        else
-                                close(fd);
-                }
+                for (size_t i = 0; i < n_here && packet->n_fds < CHAN_FDS_MAX; i++)
+                        memcpy(&packet->fds[packet->n_fds++], CMSG_DATA(c) + i * sizeof(int), sizeof(int));
         }
-        return n;
 }
 
-int chan_receive(int fd, struct chan_packet *ret_packet) {
+static_assert(CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(WIRE_FDS_MAX * sizeof(int)) - CMSG_LEN(0) <= CHAN_FDS_MAX * sizeof(int),
+              "whatever descriptors find room in the control data do so in the packet");
+
+/* A packet with more descriptors than a message may have: the kernel keeps back what finds no room, so that nobody has to close it here. */
+int chan_receive_all(int fd, struct chan_packet *ret_packet) {
         union {
                 struct cmsghdr align;
-                char bytes[CMSG_SPACE(CHAN_CONTROL_FDS * sizeof(int))];
+                char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(WIRE_FDS_MAX * sizeof(int))];
         } control;
         struct iovec iov = { .iov_base = &ret_packet->msg, .iov_len = sizeof(ret_packet->msg) };
         struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes) };
-        unsigned n_fds;
         ssize_t n;
 
         ret_packet->n_fds = 0;
@@ -100,12 +91,20 @@ int chan_receive(int fd, struct chan_packet *ret_packet) {
                 return errno == ECONNRESET ? 0 : -errno;
 
         ret_packet->size = (size_t) n;
-        n_fds = chan_take_fds(&m, ret_packet);
-        if (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || n_fds > WIRE_FDS_MAX) {
+        chan_take_fds(&m, ret_packet);
+        if (m.msg_flags & MSG_TRUNC || ret_packet->n_fds > WIRE_FDS_MAX)
+                return -EMSGSIZE;
+        if (m.msg_flags & MSG_CTRUNC)
+                return -EMFILE;
+        return n == 0 && ret_packet->n_fds == 0 ? 0 : 1;
+}
+
+int chan_receive(int fd, struct chan_packet *ret_packet) {
+        int r = chan_receive_all(fd, ret_packet);
+
+        if (r < 0)
                 chan_packet_close(ret_packet);
-                return m.msg_flags & MSG_TRUNC || n_fds > WIRE_FDS_MAX ? -EMSGSIZE : -EMFILE;
-        }
-        return n == 0 && n_fds == 0 ? 0 : 1;
+        return r;
 }
 
 static int chan_address(const char *path, struct sockaddr_un *ret_address) {

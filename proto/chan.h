@@ -6,10 +6,13 @@
 
 #include "wire.h"
 
+/* Descriptors that can come with a packet: where no credentials come, their room holds some more. */
+#define CHAN_FDS_MAX (WIRE_FDS_MAX + 16)
+
 struct chan_packet {
         union wire_msg msg;
         size_t size; /* bytes received */
-        int fds[WIRE_FDS_MAX];
+        int fds[CHAN_FDS_MAX]; /* of a message that may be one, WIRE_FDS_MAX at the most */
         unsigned n_fds;
 };
 
@@ -31,6 +34,9 @@ int chan_send(int fd, union wire_msg *msg, const int *fds, unsigned n_fds);
  * message itself is there; another negative errno. On anything but 1 no descriptor is left open.
  */
 int chan_receive(int fd, struct chan_packet *ret_packet);
+
+/* The same, but after -EMSGSIZE and -EMFILE the descriptors that came are in the packet, the caller's. */
+int chan_receive_all(int fd, struct chan_packet *ret_packet);
 
 /* Connects to the socket at path. *ret_fd is close-on-exec and blocking. */
 int chan_connect(const char *path, int *ret_fd);

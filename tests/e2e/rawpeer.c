@@ -86,12 +86,22 @@ void rawpeer_assert_closed(int line, const char *file, int fileline) {
         close(line);
 }
 
-int rawpeer_uffd(int device) {
-        struct uffdio_api api = { .api = UFFD_API, .features = BF_UFFD_FEATURES };
+/* -1: not with these features */
+static int rawpeer_uffd_with(int device, uint64_t features) {
+        struct uffdio_api api = { .api = UFFD_API, .features = features };
         int uffd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
 
         assert_true(uffd >= 0);
-        assert_int_equal(ioctl(uffd, UFFDIO_API, &api), 0);
+        if (ioctl(uffd, UFFDIO_API, &api) == 0)
+                return uffd;
+        close(uffd);
+        return -1;
+}
+
+int rawpeer_uffd(int device) {
+        int uffd = rawpeer_uffd_with(device, BF_UFFD_FEATURES);
+
+        assert_true(uffd >= 0);
         return uffd;
 }
 
@@ -108,12 +118,20 @@ int rawpeer_open_backing(const struct rig *rig) {
 }
 
 void rawpeer_open(const struct rig *rig, int line, int device, struct rawpeer_file *ret_file) {
+        assert_true(rawpeer_open_with(rig, line, device, BF_UFFD_FEATURES, ret_file));
+}
+
+bool rawpeer_open_with(const struct rig *rig, int line, int device, uint64_t features, struct rawpeer_file *ret_file) {
         struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR | UFFDIO_REGISTER_MODE_WP };
-        int fds[2] = { rawpeer_open_backing(rig), rawpeer_uffd(device) };
+        int fds[2] = { rawpeer_open_backing(rig), rawpeer_uffd_with(device, features) };
         struct chan_packet reply;
         union wire_msg msg;
         void *memory;
 
+        if (fds[1] < 0) {
+                close(fds[0]);
+                return false;
+        }
         wire_init(&msg, WIRE_OPEN, 0);
         msg.open.size = RAWPEER_PAGES * RIG_PAGE;
         msg.open.block_size = RIG_PAGE;
@@ -129,11 +147,13 @@ void rawpeer_open(const struct rig *rig, int line, int device, struct rawpeer_fi
         reg.range = (struct uffdio_range) { .start = (uintptr_t) memory, .len = RAWPEER_PAGES * RIG_PAGE };
         assert_int_equal(ioctl(ret_file->uffd, UFFDIO_REGISTER, &reg), 0);
         ret_file->address = (uintptr_t) memory;
+        return true;
 }
 
 void rawpeer_close_file(struct rawpeer_file *file) {
         munmap((void *) (uintptr_t) file->address, RAWPEER_PAGES * RIG_PAGE);
-        close(file->uffd);
+        if (file->uffd >= 0)
+                close(file->uffd);
         close(file->memory);
         close(file->ledger);
 }

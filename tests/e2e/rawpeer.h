@@ -41,6 +41,8 @@ struct rawpeer_file {
         int memory;
         int ledger;
 };
+/* With these features of its userfaultfd; false: it cannot be had so. */
+bool rawpeer_open_with(const struct rig *rig, int line, int device, uint64_t features, struct rawpeer_file *ret_file);
 void rawpeer_open(const struct rig *rig, int line, int device, struct rawpeer_file *ret_file);
 void rawpeer_close_file(struct rawpeer_file *file);
 

@@ -20,6 +20,7 @@ enum heldfs_op {
         HELDFS_READ,
         HELDFS_WRITE,
         HELDFS_FSYNC, /* has no block: HELDFS_ANY */
+        HELDFS_FLUSH, /* the same; of each close(2), if opts.is_flushed */
         N_HELDFS_OPS,
 };
 
@@ -34,6 +35,7 @@ struct heldfs_opts {
         /* Each request is carried out by the thread that asks for it (no FUSE_ASYNC_DIO). Writes can be cut short only so, as otherwise the
          * kernel makes errors of them; reads only without it, as the kernel (6.18) goes on at the wrong place when io_uring has asked. */
         bool is_synchronous;
+        bool is_flushed; /* each close(2) waits for an answer */
         /* May fill what a read returns, in the serving process and one thread of it, after the read was let go. NULL: none. */
         int (*on_read)(void *arg, uint64_t offset, void *bytes, size_t n);
         void *arg;

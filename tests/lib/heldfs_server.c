@@ -252,6 +252,24 @@ static void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
         answered(shared);
 }
 
+/* Who says ENOSYS is not asked again. */
+static void on_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
+        const struct server *server = server_of(req);
+        struct verdict verdict;
+
+        (void) ino;
+        (void) info;
+        if (!server->opts->is_flushed) {
+                fuse_reply_err(req, ENOSYS);
+                return;
+        }
+        pthread_mutex_lock(&server->shared->lock);
+        verdict = admit(server->shared, HELDFS_FLUSH, 0, 0);
+        pthread_mutex_unlock(&server->shared->lock);
+        fuse_reply_err(req, verdict.error);
+        answered(server->shared);
+}
+
 static const struct fuse_lowlevel_ops operations = {
         .init = on_init,
         .lookup = on_lookup,
@@ -261,6 +279,7 @@ static const struct fuse_lowlevel_ops operations = {
         .read = on_read,
         .write = on_write,
         .fsync = on_fsync,
+        .flush = on_flush,
 };
 
 static int mount_session(struct fuse_session *session, const char *dir) {
