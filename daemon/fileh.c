@@ -10,16 +10,34 @@
 #include "inject.h"
 #include "log.h"
 #include "mutant.h"
+#include "roster.h"
 #include "store_file.h"
 
 static uint64_t fileh_round_up(uint64_t size, uint64_t block_size) {
         return (size + block_size - 1) & ~(block_size - 1);
 }
 
+static struct roster_record fileh_record(const struct fileh_params *params) {
+        return (struct roster_record) {
+                .device = params->identity.device,
+                .inode = params->identity.inode,
+                .block_size = params->block_size,
+                .is_huge = params->is_huge,
+        };
+}
+
+bool fileh_is_awaited(struct pager *pager, const struct fileh_params *params) {
+        struct roster_record record = fileh_record(params);
+
+        return params->is_shared && pager->options.roster && roster_is_awaited(pager->options.roster, &record);
+}
+
 static void fileh_free(struct fileh *fileh) {
         assert(fileh->map.n_used == 0 && TAILQ_EMPTY(&fileh->handles) && TAILQ_EMPTY(&fileh->loads));
         log_debug("fileh %u: freed", fileh->id);
         idtable_remove(&fileh->pager->filehs, fileh->id);
+        if (fileh->is_shared && fileh->pager->options.roster)
+                roster_remove(fileh->pager->options.roster, fileh->memory_inode);
         store_free(fileh->store);
         pagemap_fini(&fileh->map);
         ledger_file_fini(&fileh->ledger);
@@ -95,6 +113,16 @@ fail_memory:
         return r;
 }
 
+/* The next daemon is to know of it, as soon as anyone can have it open. */
+static void fileh_enrol(struct fileh *fileh, const struct fileh_params *params) {
+        struct roster_record record = fileh_record(params);
+
+        fileh->memory_inode = fileh->ledger.memory.header->memory_inode;
+        record.memory_inode = fileh->memory_inode;
+        if (fileh->is_shared && fileh->pager->options.roster)
+                roster_add(fileh->pager->options.roster, &record);
+}
+
 int fileh_new(struct pager *pager, const struct fileh_params *params, struct fileh **ret) {
         struct fileh *fileh = calloc(1, sizeof(*fileh));
         int r;
@@ -131,6 +159,7 @@ int fileh_new(struct pager *pager, const struct fileh_params *params, struct fil
         }
         INJECT(OPENING_BUILT);
         pool_count(pager->pool, POOL_FILEHS, 1);
+        fileh_enrol(fileh, params);
         *ret = fileh;
         return 0;
 }

@@ -49,6 +49,7 @@ struct fileh {
         unsigned block_shift;
 
         struct memory memory;
+        uint64_t memory_inode;
         struct ledger_file ledger;
         struct pagemap map;
         struct store *store;
@@ -113,6 +114,9 @@ bool fileh_may_join(const struct fileh *fileh, const struct fileh_params *params
 
 /* The shared fileh that such an open would join, or NULL. */
 struct fileh *fileh_find_shared(struct pager *pager, const struct fileh_params *params);
+
+/* Is there none, but one may be about to come back from the daemon before? */
+bool fileh_is_awaited(struct pager *pager, const struct fileh_params *params);
 
 /* The fileh that has this memory, as another client handed it back before; or NULL. */
 struct fileh *fileh_find_adopted(struct pager *pager, uint64_t memory_inode);

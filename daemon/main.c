@@ -18,6 +18,7 @@
 #include "options.h"
 #include "pager_thread.h"
 #include "pool.h"
+#include "roster.h"
 #include "server.h"
 #include "size.h"
 #include "uffd.h"
@@ -26,6 +27,7 @@
 struct daemon {
         struct options options;
         struct pool pool;
+        struct roster roster;
         struct loop *loop;
         struct loop_event *on_signal[3];
         struct pager_thread *pager;
@@ -140,6 +142,18 @@ static int main_open_device(const struct daemon *d) {
         return -1;
 }
 
+/* Only the daemon that serves a socket looks at what lies beside it. */
+static void main_open_roster(struct daemon *d, int listen_fd) {
+        char path[CHAN_PATH_MAX + sizeof(".shared")];
+        int r;
+
+        if (chan_path(listen_fd, path) < 0)
+                return;
+        r = roster_open(&d->roster, strcat(path, ".shared"));
+        if (r < 0)
+                log_warning("cannot use %s: %s (who opens a shared file just after a restart may not meet those who have it open)", path, strerror(-r));
+}
+
 static int main_serve(struct daemon *d) {
         struct server_params params = {
                 .loop = d->loop, .pool = &d->pool, .pager = d->pager,
@@ -152,6 +166,7 @@ static int main_serve(struct daemon *d) {
                 r = main_listen(d, &params.listen_fd);
                 if (r < 0)
                         return r;
+                main_open_roster(d, params.listen_fd);
         }
         params.lend_fd = main_open_device(d);
         r = server_new(&params, &d->server);
@@ -170,6 +185,8 @@ static int main_build(struct daemon *d) {
 
         main_set_limits(&d->options, main_raise_descriptor_limit());
         pool_init(&d->pool, d->options.pool_bytes);
+        roster_init(&d->roster);
+        d->options.pager.roster = &d->roster;
         r = loop_new(&d->loop);
         if (r == 0)
                 r = main_catch_signals(d);
@@ -210,6 +227,7 @@ static void main_tear_down(struct daemon *d) {
                 log_warning("ending although a file's device does not answer");
                 _exit(EX_OK);
         }
+        roster_fini(&d->roster);
         for (unsigned i = 0; i < 3; i++)
                 loop_event_free(d->on_signal[i]);
         loop_free(d->loop);

@@ -22,6 +22,7 @@ int pager_init(struct pager *pager, struct pool *pool, const struct pager_option
         TAILQ_INIT(&pager->strays);
         accounts_init(&pager->accounts, &options->limits);
         TAILQ_INIT(&pager->absent_waiters);
+        TAILQ_INIT(&pager->holds);
         return 0;
 }
 

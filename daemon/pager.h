@@ -21,6 +21,8 @@
 
 struct fileh;
 struct load;
+struct request_hold;
+struct roster;
 struct quota_waiter;
 struct stray;
 
@@ -31,6 +33,7 @@ struct absent_waiter {
 };
 
 struct pager_options {
+        struct roster *roster; /* borrowed; NULL: none */
         uint64_t room_timeout_usec; /* how long a load waits for room */
         unsigned reclaim_batch;     /* pages */
         struct account_limits limits;
@@ -65,6 +68,7 @@ struct pager {
         TAILQ_HEAD(, absent_waiter) absent_waiters;
         struct ring_op absent_timer;
         bool absent_timer_is_set;
+        TAILQ_HEAD(, request_hold) holds; /* OPENs of shared files that wait for their users -> hold->entry */
         TAILQ_HEAD(, stray) strays; /* faults nobody knows -> stray->entry */
         struct ring_op stray_timer;
         bool stray_timer_is_set;

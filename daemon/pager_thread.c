@@ -134,6 +134,7 @@ static void pager_thread_begin_end(struct pager_thread *thread) {
 
         thread->is_ending = true;
         closing_everything(pager);
+        request_forget_all(pager);
         if (pager->room_timer_is_set)
                 ring_cancel(pager->ring, &pager->room_timer);
         if (pager->quota_timer_is_set)
@@ -167,6 +168,7 @@ static void pager_thread_handle(struct pager_thread *thread, struct pager_node *
                 break;
         case PAGER_NODE_FAREWELL:
                 closing_peer(&thread->pager, node->request.peer);
+                request_forget(&thread->pager, node->request.peer);
                 free(node);
                 break;
         case PAGER_NODE_CLOSE:

@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "absent.h"
 #include "adopt.h"
 #include "closing.h"
 #include "fileh.h"
@@ -139,12 +141,77 @@ static bool request_open_params(const struct request *request, struct fileh_para
         return request_block_size_is_valid(ret->block_size, ret->is_huge) && ret->size <= WIRE_FILE_MAX;
 }
 
+/* An OPEN of a shared file whose users have not come back yet is handled again and again, until one is back or they are not waited for any more. */
+struct request_hold {
+        struct job job;
+        struct absent_waiter waiter;
+        TAILQ_ENTRY(request_hold) entry; /* pager->holds -> hold->entry */
+        struct pager *pager;
+        struct request request;
+        bool is_forgotten; /* its peer is gone */
+};
+
+static enum job_result request_hold_step(struct job *job) {
+        struct request_hold *hold = (struct request_hold *) job;
+        struct pager *pager = hold->pager;
+        struct reply_to to = request_reply_to(&hold->request);
+        int fds[WIRE_FDS_MAX];
+
+        absent_forget(pager, &hold->waiter);
+        TAILQ_REMOVE(&pager->holds, hold, entry);
+        if (hold->is_forgotten)
+                pager_reply_error(pager, &to, -ECANCELED); /* nobody hears it, but each request has one */
+        else
+                request_handle(pager, &hold->request); /* it may come to be held again */
+        for (unsigned i = request_take_fds(&hold->request, fds); i > 0; i--)
+                ring_close(pager->ring, fds[i - 1]);
+        free(hold);
+        return JOB_DONE;
+}
+
+/* Takes the request's descriptors. */
+static int request_hold(struct pager *pager, struct request *request) {
+        struct request_hold *hold = calloc(1, sizeof(*hold));
+
+        if (!hold)
+                return -ENOMEM;
+        *hold = (struct request_hold) { .job = { .step = request_hold_step }, .pager = pager, .request = *request };
+        request->file_fd = request->uffd = -1;
+        TAILQ_INSERT_TAIL(&pager->holds, hold, entry);
+        absent_wait(pager, &hold->waiter, &hold->job);
+        return REQUEST_TAKEN;
+}
+
+static void request_hold_forget(struct request_hold *hold) {
+        hold->is_forgotten = true;
+        job_wake(&hold->pager->jobs, &hold->job);
+}
+
+void request_forget(struct pager *pager, uint64_t peer) {
+        struct request_hold *hold;
+
+        TAILQ_FOREACH(hold, &pager->holds, entry)
+                if (hold->request.peer == peer)
+                        request_hold_forget(hold);
+}
+
+void request_forget_all(struct pager *pager) {
+        struct request_hold *hold;
+
+        TAILQ_FOREACH(hold, &pager->holds, entry)
+                request_hold_forget(hold);
+}
+
 static int request_open(struct pager *pager, struct request *request) {
         struct fileh_params params;
+        struct fileh *found;
 
         if (!request_open_params(request, &params))
                 return -EINVAL;
-        return request_open_with(pager, request, params.is_shared ? fileh_find_shared(pager, &params) : NULL, &params);
+        found = params.is_shared ? fileh_find_shared(pager, &params) : NULL;
+        if (!found && fileh_is_awaited(pager, &params))
+                return request_hold(pager, request);
+        return request_open_with(pager, request, found, &params);
 }
 
 /* The number of a memory that a daemon of ours made. Who was given it read-only does not come back as one who writes. */

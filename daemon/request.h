@@ -32,4 +32,8 @@ void request_handle(struct pager *pager, struct request *request);
 /* Takes out of it the descriptors that nobody took. Returns how many they are. */
 unsigned request_take_fds(struct request *request, int fds[static WIRE_FDS_MAX]);
 
+/* A peer is gone: what it asked and waits for is not done. The pager ends: nobody's is. */
+void request_forget(struct pager *pager, uint64_t peer);
+void request_forget_all(struct pager *pager);
+
 #endif

@@ -49,7 +49,7 @@
  *   is called clean; it goes on as soon as he is back, has unmapped and closed it, or has ended. After the daemon's --room-timeout (10 s) it returns -EBUSY:
  *   nothing more is stored, all that is not is still dirty, and it can be asked again. A process that is stopped, or hangs where no thread runs, is to be continued
  *   or killed then. All else works meanwhile, and who closes the file as the first one back leaves it to the others as it is.
- *   But who opens the file anew before any of its users is back does not join them.
+ *   Who opens the file anew meanwhile joins them: bf_open() waits until one of them is back, if need be, but not longer than three seconds after the daemon's start.
  *   A handle that another daemon cannot take up (it runs as another user, say, or lacks memory) is lost: -ENOTCONN and SIGBUS, while other handles go on.
  *
  * Touching memory

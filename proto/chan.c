@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -239,5 +240,19 @@ int chan_listen(const char *path, unsigned mode, int *ret_fd) {
                 return r;
         }
         *ret_fd = fd;
+        return 0;
+}
+
+int chan_path(int fd, char *buf) {
+        struct sockaddr_un address = { .sun_family = AF_UNSPEC };
+        socklen_t length = sizeof(address);
+
+        static_assert(sizeof(address.sun_path) < CHAN_PATH_MAX, "any path has room");
+        if (getsockname(fd, (struct sockaddr *) &address, &length) < 0)
+                return -errno;
+        if (address.sun_family != AF_UNIX || length <= offsetof(struct sockaddr_un, sun_path) || address.sun_path[0] == '\0')
+                return -ENOENT;
+        memset(buf, 0, CHAN_PATH_MAX);
+        memcpy(buf, address.sun_path, length - offsetof(struct sockaddr_un, sun_path));
         return 0;
 }

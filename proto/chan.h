@@ -53,4 +53,8 @@ void chan_unlock(const char *path, int fd);
 /* Listens at path, mode as given. Removes a socket nobody serves any more. -EADDRINUSE one that is served; -ENAMETOOLONG. */
 int chan_listen(const char *path, unsigned mode, int *ret_fd);
 
+/* The path that a listening socket has; buf has room for CHAN_PATH_MAX bytes. -ENOENT: none. */
+#define CHAN_PATH_MAX 128
+int chan_path(int fd, char *buf);
+
 #endif

@@ -418,6 +418,144 @@ static void test_opened_while_it_lingers(void **state) {
         assert_int_equal(rig_pool_stat(scene.client).filehs, 1);
 }
 
+/* --- opening before anyone is back ---------------------------------------------------------------------------------------------------------------- */
+
+static void open_shared(struct worker *worker) {
+        struct bf_open_opts opts = { .size = sizeof(opts), .flags = BF_SHARED };
+        const char *path = worker->at;
+
+        worker->result = bf_open(worker->object, path, O_RDWR, &opts, (struct bf_fileh **) (uintptr_t) worker->a);
+}
+
+/* Nobody but the other user has it open, page 4 dirty, and he is absent at a new daemon, of which this process is a client. */
+static void scene_start_alone(struct scene *scene, struct rig *rig) {
+        *scene = (struct scene) { .rig = rig, .path = rig_identity(rig, "data", N_PAGES) };
+        daemon_start(rig);
+        user_start(&scene->other, rig, "other", scene->path);
+        assert_int_equal(user_do(&scene->other, ORDER_OPEN, 0, 0, 0), 0);
+        assert_int_equal(user_do(&scene->other, ORDER_WRITE, 4, 0, 400), 0);
+        user_close_way(&scene->other);
+        daemonproc_kill(&rig->daemon);
+        daemon_start(rig);
+        scene->client = rig_client(rig);
+}
+
+static struct worker *begin_open(struct scene *scene) {
+        struct worker *worker = rig_worker(scene->rig, open_shared, (void *) (uintptr_t) scene->path, scene->client, (uintptr_t) &scene->fileh, 0);
+
+        worker_wait_call(worker);
+        for (unsigned i = 0; i < LOOKS; i++)
+                (void) rig_pool_stat(scene->client);
+        return worker;
+}
+
+/* who opens it then joins those who come back */
+static void test_opened_before_anyone_is_back(void **state) {
+        struct worker *opener;
+        struct scene scene;
+
+        scene_start_alone(&scene, rig_here(state));
+        opener = begin_open(&scene);
+        assert_false(worker_is_done(opener));
+        user_open_way(&scene.other);
+        worker_join(opener);
+        assert_int_equal(opener->result, 0);
+        scene.map = rig_map(scene.fileh, 0, N_PAGES);
+        assert_int_equal(*rig_word(scene.map, 4, 0), 400);
+        *rig_word(scene.map, 6, 0) = 600;
+        assert_int_equal(user_do(&scene.other, ORDER_READ, 6, 0, 0), 600);
+        assert_int_equal(rig_pool_stat(scene.client).filehs, 1);
+}
+
+/* nobody else waits: private handles, other files, other sizes of blocks */
+static void test_other_opens_do_not_wait(void **state) {
+        struct rig *rig = rig_here(state);
+        struct bf_open_opts opts = { .size = sizeof(opts), .flags = BF_SHARED, .block_size = 2 * RIG_PAGE };
+        struct worker *opener;
+        struct bf_fileh *fileh;
+        struct scene scene;
+
+        scene_start_alone(&scene, rig);
+        opener = begin_open(&scene);
+        (void) rig_open(scene.client, scene.path, O_RDWR, 0);
+        (void) rig_open(scene.client, rig_identity(rig, "another", N_PAGES), O_RDWR, BF_SHARED);
+        assert_int_equal(bf_open(scene.client, scene.path, O_RDWR, &opts, &fileh), 0);
+        assert_false(worker_is_done(opener));
+        user_open_way(&scene.other);
+        worker_join(opener);
+        assert_int_equal(opener->result, 0);
+}
+
+/* those who have died meanwhile are waited for in vain, but not for long */
+static void test_opened_when_nobody_comes_back(void **state) {
+        struct worker *opener;
+        struct scene scene;
+
+        scene_start_alone(&scene, rig_here(state));
+        child_kill(scene.other.child);
+        opener = begin_open(&scene);
+        worker_join(opener);
+        assert_int_equal(opener->result, 0);
+        scene.map = rig_map(scene.fileh, 0, N_PAGES);
+        assert_int_equal(*rig_word(scene.map, 4, 0), 4);
+}
+
+/* one who waits for it and dies leaves nothing behind */
+static void test_killed_while_it_opens(void **state) {
+        struct rig *rig = rig_here(state);
+        struct scene scene = { .rig = rig, .path = rig_identity(rig, "data", N_PAGES) };
+        struct user third = { .uid = 0 };
+
+        daemon_start(rig);
+        user_start(&scene.other, rig, "other", scene.path);
+        user_start(&third, rig, "third", scene.path);
+        assert_int_equal(user_do(&scene.other, ORDER_OPEN, 0, 0, 0), 0);
+        assert_int_equal(user_do(&scene.other, ORDER_WRITE, 4, 0, 400), 0);
+        user_close_way(&scene.other);
+        daemonproc_kill(&rig->daemon);
+        daemon_start(rig);
+        scene.client = rig_client(rig);
+        user_begin(&third, ORDER_OPEN, 0, 0, 0);
+        while (rig_pool_stat(scene.client).peers < 2)
+                usleep(1000);
+        for (unsigned i = 0; i < LOOKS; i++)
+                (void) rig_pool_stat(scene.client);
+        assert_false(user_has_answered(&third));
+        child_kill(third.child);
+        user_open_way(&scene.other);
+        assert_int_equal(user_do(&scene.other, ORDER_N_DIRTY, 0, 0, 0), 1);
+        assert_int_equal(user_do(&scene.other, ORDER_UNMAP, 0, 0, 0), 0);
+        assert_int_equal(user_do(&scene.other, ORDER_CLOSE, 0, 0, 0), 0);
+        while (rig_pool_stat(scene.client).filehs > 0)
+                usleep(1000);
+}
+
+/* what daemons leave for each other goes with the last of it */
+static void test_nothing_is_left_behind(void **state) {
+        struct rig *rig = rig_here(state);
+        const char *left = rig_path(rig, "socket.shared");
+        struct scene scene;
+
+        scene_start(&scene, rig);
+        assert_int_equal(access(left, F_OK), 0);
+        assert_int_equal(user_do(&scene.other, ORDER_UNMAP, 0, 0, 0), 0);
+        assert_int_equal(user_do(&scene.other, ORDER_CLOSE, 0, 0, 0), 0);
+        assert_int_equal(bf_munmap(scene.map), 0);
+        assert_int_equal(bf_close(scene.fileh), 0);
+        rig_disconnect(rig, scene.client);
+        child_kill(scene.other.child);
+        scene.client = rig_client(rig);
+        while (rig_pool_stat(scene.client).filehs > 0 || rig_pool_stat(scene.client).peers > 1)
+                usleep(1000);
+        rig_disconnect(rig, scene.client);
+        assert_int_equal(daemonproc_stop(&rig->daemon), 0);
+        if (access(left, F_OK) == 0) { /* it ended before it had noticed that this client is gone: the next one does it */
+                daemon_start(rig);
+                assert_int_equal(daemonproc_stop(&rig->daemon), 0);
+        }
+        assert_int_equal(access(left, F_OK), -1);
+}
+
 /* --- users of other uids -------------------------------------------------------------------------------------------------------------------------- */
 
 /* a reader of another uid who does not come back holds up nobody who writes; but he, too, is one to come back */
@@ -462,6 +600,11 @@ int main(void) {
                 RIG_TEST(test_the_last_absent_dies),
                 RIG_TEST(test_ended_while_it_lingers),
                 RIG_TEST(test_opened_while_it_lingers),
+                RIG_TEST(test_opened_before_anyone_is_back),
+                RIG_TEST(test_other_opens_do_not_wait),
+                RIG_TEST(test_opened_when_nobody_comes_back),
+                RIG_TEST(test_killed_while_it_opens),
+                RIG_TEST(test_nothing_is_left_behind),
                 RIG_TEST(test_an_absent_reader),
         };
 
