@@ -77,6 +77,8 @@ int rig_teardown(void **state) {
 
         for (size_t i = 0; i < rig->n_heldfs; i++)
                 heldfs_clear(rig->heldfs[i]);
+        for (size_t i = 0; i < rig->n_disks; i++)
+                nbddisk_stop(rig->disks[i]); /* what it holds ends, too */
         for (size_t i = 0; i < rig->n_children; i++)
                 child_kill(&rig->children[i]);
         well = end_workers(rig);
@@ -159,6 +161,19 @@ struct heldfs *rig_heldfs_with(struct rig *rig, const struct heldfs_opts *opts) 
         }
         assert_int_equal(r, 0);
         return rig->heldfs[rig->n_heldfs++];
+}
+
+struct nbddisk *rig_disk(struct rig *rig, uint64_t n_blocks, const char *const *args) {
+        int r;
+
+        assert_true(rig->n_disks < RIG_LIST_MAX);
+        r = nbddisk_start(&rig->disks[rig->n_disks], n_blocks, args);
+        if (r == -ENODEV || r == -EPERM) {
+                print_message("skipped: no disk over nbdkit and nbdfuse here: %s\n", strerror(-r));
+                skip();
+        }
+        assert_int_equal(r, 0);
+        return rig->disks[rig->n_disks++];
 }
 
 struct heldfs *rig_heldfs(struct rig *rig, uint64_t n_blocks) {

@@ -5,7 +5,7 @@
 /*
  * What most tests of the conformance suite start with, for cmocka: a directory, a daemon, clients, files, handles, mappings; each test has its
  * own, and all of it is taken down after the test, whether it passed or not. Functions here assert that what they do works. The order in a test
- * that needs them all: rig_daemon(), rig_heldfs(), rig_child(), and only then a client, for a client has a thread.
+ * that needs them all: rig_daemon(), rig_heldfs() or rig_disk(), rig_child(), and only then a client, for a client has a thread.
  */
 
 #include <fcntl.h>
@@ -21,6 +21,7 @@
 #include "child.h"
 #include "daemonproc.h"
 #include "heldfs.h"
+#include "nbddisk.h"
 #include "probe.h"
 #include "worker.h"
 
@@ -43,6 +44,8 @@ struct rig {
         size_t n_clients;
         struct heldfs *heldfs[RIG_LIST_MAX];
         size_t n_heldfs;
+        struct nbddisk *disks[RIG_LIST_MAX];
+        size_t n_disks;
         struct child children[RIG_LIST_MAX];
         size_t n_children;
         struct worker *workers[RIG_LIST_MAX];
@@ -76,6 +79,9 @@ const char *rig_identity(struct rig *rig, const char *name, uint64_t n_blocks); 
 struct heldfs *rig_heldfs(struct rig *rig, uint64_t n_blocks);
 struct heldfs *rig_heldfs_synchronous(struct rig *rig, uint64_t n_blocks);
 struct heldfs *rig_heldfs_with(struct rig *rig, const struct heldfs_opts *opts);
+
+/* A disk that fails on demand (nbddisk.h); the test is skipped where there is no FUSE or nbdkit. */
+struct nbddisk *rig_disk(struct rig *rig, uint64_t n_blocks, const char *const *args);
 
 /* child_start() for a child that ends with the test. */
 struct child *rig_child(struct rig *rig, int (*fn)(int line, void *arg), void *arg);
