@@ -415,6 +415,11 @@ struct stuck {
         struct worker *reader, *loader, *writeout;
 };
 
+static void wait_state(const struct scene *scene, uint64_t page, enum bf_page_state page_state) {
+        while (bf_page_state(scene->fileh, page * RIG_PAGE) != (int) page_state)
+                usleep(1000);
+}
+
 /* The disk stops to answer under a thread that touches a page, a load and a writeout. */
 static struct stuck get_stuck(struct scene *scene) {
         struct stuck stuck;
@@ -424,12 +429,10 @@ static struct stuck get_stuck(struct scene *scene) {
         stuck.reader = rig_worker(scene->rig, worker_read, at(scene, 4), NULL, 0, 0);
         stuck.loader = rig_worker(scene->rig, worker_load, NULL, scene->fileh, 5 * RIG_PAGE, RIG_PAGE);
         stuck.writeout = rig_worker(scene->rig, worker_writeout, NULL, scene->fileh, STORE_MARK_SYNC, 0);
-        worker_wait_fault(stuck.reader);
-        worker_wait_call(stuck.loader);
-        worker_wait_call(stuck.writeout);
-        while (bf_page_state(scene->fileh, written[0] * RIG_PAGE) != BF_PAGE_STORING)
-                usleep(1000);
-        assert_states(scene->fileh, 1, "SSSGGS");
+        wait_state(scene, 4, BF_PAGE_LOADING);
+        wait_state(scene, 5, BF_PAGE_LOADING);
+        for (size_t i = 0; i < N_WRITTEN; i++)
+                wait_state(scene, written[i], BF_PAGE_STORING);
         return stuck;
 }
 

@@ -30,7 +30,8 @@
 #define EXIT_NO_PROGRAM 127
 
 struct nbddisk {
-        pid_t pid;
+        pid_t pid;    /* of nbdfuse */
+        pid_t server; /* of nbdkit: one that is paused does not end with its parent */
         char dir[64];
         char path[128];
         char image[80];
@@ -88,11 +89,26 @@ static bool has_file(const struct nbddisk *disk, const char *name) {
         return access(path, F_OK) == 0;
 }
 
+/* What a file says, or 0. */
+static unsigned read_number(const struct nbddisk *disk, const char *name) {
+        char path[128];
+        unsigned n = 0;
+        FILE *file;
+
+        snprintf(path, sizeof(path), "%s/%s", disk->dir, name);
+        file = fopen(path, "re");
+        if (file && fscanf(file, "%u", &n) != 1)
+                abort();
+        if (file)
+                fclose(file);
+        return n;
+}
+
 /* In the new process. */
 static _Noreturn void run(const struct nbddisk *disk, const char *const *args) {
         static const char *const counting[] = { "sh", "./script", NULL };
-        const char *argv[ARGS_MAX] = { "nbdfuse", "-o", "allow_other", "--pidfile", "ready", "mount", "[", "nbdkit", "--exit-with-parent" };
-        int log, n = 9;
+        const char *argv[ARGS_MAX] = { "nbdfuse", "-o", "allow_other", "--pidfile", "ready", "mount", "[", "nbdkit", "--exit-with-parent", "--pidfile", "server" };
+        int log, n = 11;
 
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (args = args ? args : counting; *args && n < ARGS_MAX - 2; args++)
@@ -108,6 +124,8 @@ static _Noreturn void run(const struct nbddisk *disk, const char *const *args) {
 }
 
 static void stop(struct nbddisk *disk) {
+        watchdog_drop(disk->server);
+        kill(disk->server, SIGKILL);
         watchdog_drop(disk->pid);
         kill(disk->pid, SIGKILL);
         while (waitpid(disk->pid, NULL, 0) < 0 && errno == EINTR)
@@ -141,7 +159,9 @@ static int wait_ready(struct nbddisk *disk) {
                 }
                 usleep(1000);
         }
+        disk->server = (pid_t) read_number(disk, "server");
         watchdog_add(disk->pid);
+        watchdog_add(disk->server);
         return 0;
 }
 
@@ -226,18 +246,10 @@ void nbddisk_heal(struct nbddisk *disk) {
 }
 
 unsigned nbddisk_count(struct nbddisk *disk, const char *op) {
-        char path[128];
-        unsigned n = 0;
-        FILE *file;
+        char name[32];
 
-        snprintf(path, sizeof(path), "%s/n-%s", disk->dir, op);
-        file = fopen(path, "re");
-        if (file) {
-                if (fscanf(file, "%u", &n) != 1)
-                        abort();
-                fclose(file);
-        }
-        return n;
+        snprintf(name, sizeof(name), "n-%s", op);
+        return read_number(disk, name);
 }
 
 /* Says one letter to the pause filter, and waits for its answer. */

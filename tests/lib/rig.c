@@ -77,8 +77,10 @@ int rig_teardown(void **state) {
 
         for (size_t i = 0; i < rig->n_heldfs; i++)
                 heldfs_clear(rig->heldfs[i]);
+        if (rig->n_disks > 0)
+                probe_install(); /* what they hold ends with an error */
         for (size_t i = 0; i < rig->n_disks; i++)
-                nbddisk_stop(rig->disks[i]); /* what it holds ends, too */
+                nbddisk_stop(rig->disks[i]);
         for (size_t i = 0; i < rig->n_children; i++)
                 child_kill(&rig->children[i]);
         well = end_workers(rig);
