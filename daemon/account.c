@@ -8,6 +8,7 @@
 #define PEERS_DEFAULT_MAX 1024u
 #define HANDLES_DEFAULT_MAX 16384u /* each has mappings of the daemon's own, of which a process has some 65000 (vm.max_map_count) */
 #define MAPPINGS_DEFAULT UINT64_C(262144)
+#define FAILED_PAGES_DEFAULT UINT64_C(65536)
 #define SHARE_MIN 4u
 
 /* A peer has two descriptors, a handle up to six: a sixteenth of all for each makes half for one user. */
@@ -26,6 +27,7 @@ void account_limits_default(struct account_limits *limits, uint64_t n_descriptor
                         [ACCOUNT_HANDLES] = account_share(n_descriptors, HANDLES_DEFAULT_MAX),
                         [ACCOUNT_MAPPINGS] = MAPPINGS_DEFAULT,
                         [ACCOUNT_DIRTY_BYTES] = ACCOUNT_NO_LIMIT,
+                        [ACCOUNT_FAILED_PAGES] = FAILED_PAGES_DEFAULT,
                 },
         };
 }

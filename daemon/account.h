@@ -18,6 +18,7 @@ enum account_item {
         ACCOUNT_HANDLES,
         ACCOUNT_MAPPINGS,
         ACCOUNT_DIRTY_BYTES,
+        ACCOUNT_FAILED_PAGES, /* that the daemon remembers */
         N_ACCOUNT_ITEMS,
 };
 

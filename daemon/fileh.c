@@ -182,8 +182,10 @@ int fileh_set_user(struct fileh *fileh, uid_t uid) {
         if (!account)
                 return -ENOMEM;
         account_sub(fileh->account, ACCOUNT_DIRTY_BYTES, fileh->n_counted);
+        account_sub(fileh->account, ACCOUNT_FAILED_PAGES, fileh->n_failed);
         account_put(fileh->account);
         account_add(account, ACCOUNT_DIRTY_BYTES, fileh->n_counted);
+        account_add(account, ACCOUNT_FAILED_PAGES, fileh->n_failed);
         fileh->account = account;
         fileh->uid = uid;
         fileh->pager->quota_is_freed = true;
@@ -371,6 +373,21 @@ static void fileh_change_list(struct fileh *fileh, uint32_t id, enum page_state 
                 fileh->n_unsynced_gone++;
 }
 
+static void fileh_count_failed(struct fileh *fileh, enum page_state before, enum page_state after) {
+        if (before == PAGE_FAILED && after != PAGE_FAILED) {
+                fileh->n_failed--;
+                account_sub(fileh->account, ACCOUNT_FAILED_PAGES, 1);
+        }
+        if (before != PAGE_FAILED && after == PAGE_FAILED) {
+                fileh->n_failed++;
+                account_add(fileh->account, ACCOUNT_FAILED_PAGES, 1);
+        }
+}
+
+enum page_event fileh_failure(const struct fileh *fileh) {
+        return account_left(fileh->account, ACCOUNT_FAILED_PAGES) > 0 ? EVENT_LOAD_FAILED : EVENT_LOAD_ENDED;
+}
+
 int fileh_adopt_page(struct fileh *fileh, uint64_t block, enum page_state state, int error) {
         uint32_t id;
         int r;
@@ -383,6 +400,7 @@ int fileh_adopt_page(struct fileh *fileh, uint64_t block, enum page_state state,
                 pages_get(&fileh->pager->pages, id)->error = (uint16_t) error;
         }
         fileh_change_list(fileh, id, PAGE_EMPTY, state);
+        fileh_count_failed(fileh, PAGE_EMPTY, state);
         if (!state_is_resident(state))
                 return 0;
         fileh->n_resident++;
@@ -427,6 +445,7 @@ static void fileh_set_state(struct fileh *fileh, uint32_t id, enum page_state st
         page->state = (uint8_t) state;
         page->error = (uint16_t) -error;
         fileh_change_list(fileh, id, before, state);
+        fileh_count_failed(fileh, before, state);
         fileh_change_residence(fileh, id, page, before, state);
         if (state == PAGE_EMPTY)
                 pages_free(&fileh->pager->pages, id);

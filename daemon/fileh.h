@@ -44,6 +44,7 @@ struct fileh {
         uid_t uid;       /* of the first handle, and of all that write */
         struct account *account; /* his, which the dirty pages are counted in */
         uint64_t n_counted;      /* bytes of them */
+        uint64_t n_failed;       /* pages whose failure is remembered */
         uint64_t size;   /* of the file, bytes */
         uint64_t block_size;
         unsigned block_shift;
@@ -153,6 +154,9 @@ bool fileh_is_loaded_by(const struct fileh *fileh, uint64_t block, uint32_t load
  * so after. A page that becomes EMPTY is freed. Returns what is to be done now.
  */
 enum page_action fileh_page_event(struct fileh *fileh, uint32_t id, enum page_event event, int error);
+
+/* How a page fails that a thread waits for: EVENT_LOAD_FAILED, and the failure is remembered; or, when its user has too many such pages, as if nobody waited. */
+enum page_event fileh_failure(const struct fileh *fileh);
 
 /* The page was touched: it is the most recently used. */
 void fileh_touch(struct fileh *fileh, uint32_t id);

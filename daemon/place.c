@@ -96,7 +96,7 @@ static void place_run_show(const struct place_run *run) {
 static void place_run_fail(const struct place_run *run, struct fileh *fileh, int error) {
         struct waiter *w;
 
-        place_run_event(run, fileh, STAILQ_EMPTY(&run->waiters) ? EVENT_LOAD_ENDED : EVENT_LOAD_FAILED, error);
+        place_run_event(run, fileh, STAILQ_EMPTY(&run->waiters) ? EVENT_LOAD_ENDED : fileh_failure(fileh), error);
         INJECT(PLACE_FAILED);
         STAILQ_FOREACH(w, &run->waiters, entry)
                 mapping_poison(w->mapping, run->block);

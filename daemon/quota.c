@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -39,15 +38,12 @@ static void quota_remove(struct pager *pager, struct quota_waiter *waiter) {
 /* It counts as failed, as if its load had: the thread gets SIGBUS, and is told EDQUOT. What was in the memory is as in the file. */
 static void quota_fail(struct fileh *fileh, struct mapping *mapping, uint64_t block) {
         uint32_t id = fileh_page(fileh, block);
-        enum page_action action;
 
         if (!id || !quota_holds(fileh, id)) {
                 mapping_wake(mapping, block); /* things have changed: it asks again */
                 return;
         }
-        action = fileh_page_event(fileh, id, EVENT_LOAD_FAILED, -EDQUOT);
-        assert(action == ACTION_POISON);
-        (void) action;
+        (void) fileh_page_event(fileh, id, fileh_failure(fileh), -EDQUOT);
         (void) memory_punch(&fileh->memory, block << fileh->block_shift, fileh->block_size);
         mapping_poison(mapping, block);
 }

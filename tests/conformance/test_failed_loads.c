@@ -12,6 +12,8 @@
 #include "watchdog.h"
 
 #define N_PAGES 200
+#define N_REMEMBERED UINT64_C(65536) /* failures of one user */
+#define N_FAILURES (N_REMEMBERED + 2000)
 
 struct scene {
         struct heldfs *heldfs;
@@ -285,6 +287,40 @@ static void test_file_shrinks(void **state) {
         assert_int_equal(*rig_word(map, 9, 0), 9);
 }
 
+/* what the daemon remembers of failures is limited for each user: beyond that a touch is SIGBUS all the same, only the errno is not known */
+static void test_very_many_failures(void **state) {
+        struct rig *rig = rig_here(state);
+        const char *path = rig_path(rig, "sparse");
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        uint64_t n_known = 0;
+        struct bf_fileh *fileh;
+        struct probe_hit hit;
+        uint64_t *map;
+
+        assert_true(fd >= 0);
+        assert_int_equal(ftruncate(fd, N_FAILURES * RIG_PAGE), 0);
+        rig_daemon(rig, NULL);
+        fileh = rig_open(rig_client(rig), path, O_RDWR, 0);
+        map = rig_map(fileh, 0, N_FAILURES);
+        assert_int_equal(ftruncate(fd, 0), 0);
+        for (uint64_t page = 0; page < N_FAILURES; page++) {
+                assert_int_equal(probe_read((void *) (uintptr_t) rig_word(map, page, 0), NULL, &hit), SIGBUS);
+                assert_true(hit.known < 0 || hit.error == EIO);
+                n_known += hit.known == 0;
+        }
+        assert_int_equal(n_known, N_REMEMBERED);
+        assert_int_equal(probe_read((void *) (uintptr_t) rig_word(map, N_FAILURES - 1, 0), NULL, NULL), SIGBUS);
+        assert_int_equal(ftruncate(fd, N_FAILURES * RIG_PAGE), 0);
+        assert_int_equal(bf_invalidate(fileh, 0, N_FAILURES * RIG_PAGE), 0);
+        for (uint64_t page = 0; page < N_FAILURES; page += 1000)
+                assert_int_equal(*rig_word(map, page, 0), 0);
+        assert_int_equal(*rig_word(map, N_FAILURES - 1, 0), 0);
+        assert_int_equal(ftruncate(fd, 0), 0);
+        assert_int_equal(probe_read((void *) (uintptr_t) rig_word(map, 1, 0), NULL, &hit), SIGBUS);
+        assert_int_equal(hit.known, 0); /* there is room for new ones */
+        close(fd);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_failed_load),
@@ -296,6 +332,7 @@ int main(void) {
                 RIG_TEST(test_short_reads),
                 RIG_TEST(test_read_fails_half_way),
                 RIG_TEST(test_file_shrinks),
+                RIG_TEST(test_very_many_failures),
         };
 
         watchdog_start();

@@ -12,7 +12,7 @@
 #include "account.h"
 
 static const struct account_limits limits = {
-        .max = { [ACCOUNT_PEERS] = 2, [ACCOUNT_HANDLES] = 3, [ACCOUNT_MAPPINGS] = ACCOUNT_NO_LIMIT, [ACCOUNT_DIRTY_BYTES] = 8192 },
+        .max = { [ACCOUNT_PEERS] = 2, [ACCOUNT_HANDLES] = 3, [ACCOUNT_MAPPINGS] = ACCOUNT_NO_LIMIT, [ACCOUNT_DIRTY_BYTES] = 8192, [ACCOUNT_FAILED_PAGES] = 1 },
 };
 
 static void test_counts_are_each_user_s_own(void **state) {
