@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "ledger_file.h"
+#include "log.h"
 #include "memory.h"
 
 #define LEDGER_FILE_NAME "bigfiled-ledger"
@@ -136,6 +137,8 @@ int ledger_file_adopt(struct ledger_file *ledger, int fd, const struct ledger_he
                 close(copy);
                 return r;
         }
+        if (ledger->memory.header->magic != LEDGER_MAGIC)
+                log_warning("a client brings a file whose ledger another version of bigfiled has made: it cannot be taken up (its programs go on when that version runs again)");
         if (ledger_file_is_sound(ledger) && ledger_file_is_about(ledger, about)) {
                 ledger->memory.header->seq += ledger->memory.header->seq & 1; /* it ended while it moved entries */
                 ledger->memory.header->generation++;

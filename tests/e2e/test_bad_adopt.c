@@ -235,6 +235,37 @@ static void test_what_was_closed_is_gone(void **state) {
         close(scene.device);
 }
 
+static bool log_has(const struct scene *scene, const char *words) {
+        FILE *log = fopen(scene->rig->daemon.log, "re");
+        char line[1024];
+        bool found = false;
+
+        assert_non_null(log);
+        while (!found && fgets(line, sizeof(line), log))
+                found = strstr(line, words);
+        fclose(log);
+        return found;
+}
+
+/* a ledger that a daemon of another version made: refused, with words in the log; nothing of it is lost, so that the right version can take it up */
+static void test_a_ledger_of_another_version(void **state) {
+        struct scene scene = start(state);
+        struct bundle bundle = bundle_of(&scene, 0);
+        uint64_t magic = LEDGER_MAGIC, another = LEDGER_MAGIC - (UINT64_C(1) << 56);
+        char path[64];
+        int ledger;
+
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", bundle.ledger);
+        ledger = open(path, O_RDWR | O_CLOEXEC); /* as the daemon's own user */
+        assert_true(ledger >= 0);
+        assert_int_equal(pwrite(ledger, &another, sizeof(another), offsetof(struct ledger_header, magic)), sizeof(another));
+        assert_int_equal(adopt(scene.line, &bundle), -EINVAL);
+        assert_true(log_has(&scene, "another version of bigfiled"));
+        assert_int_equal(pwrite(ledger, &magic, sizeof(magic), offsetof(struct ledger_header, magic)), sizeof(magic));
+        close(ledger);
+        end(&scene);
+}
+
 /* In a process of another user, where no assertion of cmocka can be used: makes a memory and a ledger as a daemon makes them, down to every number. */
 static int forge(int line, void *arg) {
         struct ledger_header header = { .magic = LEDGER_MAGIC, .capacity = LEDGER_CAPACITY_MIN, .block_size = RIG_PAGE, .size = SIZE };
@@ -292,6 +323,7 @@ int main(void) {
                 RIG_TEST(test_another_file),
                 RIG_TEST(test_a_readonly_memory_makes_no_writer),
                 RIG_TEST(test_what_was_closed_is_gone),
+                RIG_TEST(test_a_ledger_of_another_version),
                 RIG_TEST(test_forged_by_another_user),
         };
 

@@ -3,7 +3,9 @@
 /* What the daemon and systemd say to each other: readiness, the end, and a socket that was there first. Here the test plays systemd. */
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,10 +104,103 @@ static void test_it_serves_the_socket_that_systemd_made(void **state) {
         close(notify);
 }
 
+/* --- restarts under load -------------------------------------------------------------------------------------------------------------------------- */
+
+#define N_PAGES 1000 /* four times the pool */
+#define N_DIRTY 100
+#define WRITES 500 /* between two restarts */
+
+struct writing {
+        struct bf_fileh *fileh;
+        uint64_t *map;
+        uint64_t values[N_PAGES];
+        atomic_ulong n_writes;
+        atomic_bool is_over;
+        uint64_t n_wrong;
+};
+
+static void *write_on(void *arg) {
+        struct writing *writing = arg;
+
+        for (uint64_t i = 1; !atomic_load(&writing->is_over); i++) {
+                uint64_t page = i * 7 % N_PAGES, other = i * 31 % N_PAGES;
+
+                *rig_word(writing->map, page, 0) = writing->values[page] = i;
+                writing->n_wrong += *rig_word(writing->map, other, 0) != writing->values[other];
+                if (i % N_DIRTY == 0)
+                        writing->n_wrong += bf_writeout(writing->fileh, RIG_STORE_MARK) < 0;
+                atomic_fetch_add(&writing->n_writes, 1);
+        }
+        return NULL;
+}
+
+static void let_it_write(struct writing *writing) {
+        unsigned long goal = atomic_load(&writing->n_writes) + WRITES;
+
+        while (atomic_load(&writing->n_writes) < goal)
+                usleep(500);
+}
+
+static void end_service(pid_t pid, int signal) {
+        assert_int_equal(kill(pid, signal), 0);
+        watchdog_drop(pid);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/* what "systemctl restart", "systemctl kill -s KILL" and a stop with a later start are to the daemon: to a client they are the same, dirty pages included */
+static void test_restarts_under_load(void **state) {
+        static const int signals[] = { SIGKILL, SIGTERM, SIGTERM, SIGKILL, SIGKILL, SIGTERM };
+        static struct writing writing;
+        struct rig *rig = rig_here(state);
+        const char *path = rig_identity(rig, "data", N_PAGES);
+        char address[sizeof(rig->dir) + 16];
+        struct bf_client *client;
+        pthread_t thread;
+        int listener;
+        pid_t pid;
+
+        writing = (struct writing) { .n_writes = 0 };
+        for (uint64_t page = 0; page < N_PAGES; page++)
+                writing.values[page] = page;
+        assert_int_equal(chan_listen(rig_path(rig, "socket"), 0600, &listener), 0);
+        snprintf(address, sizeof(address), "unix:%s/socket", rig->dir);
+        pid = start_with_socket(listener);
+        watchdog_add(pid);
+        assert_int_equal(bf_connect(&client, address), 0);
+        writing.fileh = rig_open(client, path, O_RDWR, 0);
+        writing.map = rig_map(writing.fileh, 0, N_PAGES);
+        assert_int_equal(pthread_create(&thread, NULL, write_on, &writing), 0);
+        for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+                let_it_write(&writing);
+                end_service(pid, signals[i]);
+                pid = start_with_socket(listener);
+                watchdog_add(pid);
+        }
+        let_it_write(&writing);
+        atomic_store(&writing.is_over, true);
+        pthread_join(thread, NULL);
+        assert_int_equal(writing.n_wrong, 0);
+        assert_int_equal(bf_writeout(writing.fileh, RIG_STORE_MARK), 0);
+        for (uint64_t page = 0; page < N_DIRTY; page++)
+                *rig_word(writing.map, page, 0) = writing.values[page] = 1000000 + page;
+        end_service(pid, SIGTERM);
+        pid = start_with_socket(listener);
+        watchdog_add(pid);
+        assert_int_equal(rig_stat(writing.fileh).dirty_bytes, N_DIRTY * RIG_PAGE);
+        assert_int_not_equal(rig_file_word(path, 7), writing.values[7]);
+        assert_int_equal(bf_writeout(writing.fileh, RIG_STORE_MARK), 0);
+        for (uint64_t page = 0; page < N_PAGES; page++)
+                assert_int_equal(rig_file_word(path, page), writing.values[page]);
+        bf_disconnect(client);
+        end_service(pid, SIGTERM);
+        close(listener);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_it_says_when_it_serves_and_when_it_ends),
                 RIG_TEST(test_it_serves_the_socket_that_systemd_made),
+                RIG_TEST(test_restarts_under_load),
         };
 
         watchdog_start();
