@@ -207,20 +207,28 @@ static void test_blocking_userfaultfd(void **state) {
 
 #define TIMEOUT "0.3"
 
-static uint64_t *move(uint64_t *map, uint64_t page, size_t n_pages, int flags, void *to) {
-        void *moved = mremap((void *) (uintptr_t) rig_word(map, page, 0), n_pages * RIG_PAGE, n_pages * RIG_PAGE, MREMAP_MAYMOVE | MREMAP_FIXED | flags, to);
-
-        assert_ptr_not_equal(moved, MAP_FAILED);
-        return moved;
-}
-
-/* A place for so many pages, where nothing is. */
-static void *find_place(size_t n_pages) {
-        void *place = mmap(NULL, n_pages * RIG_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+/* A place for so many pages, kept free for them; anywhere, or there. */
+static void *keep_place(void *at, size_t n_pages) {
+        int flags = at ? MAP_FIXED_NOREPLACE : 0;
+        void *place = mmap(at, n_pages * RIG_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 
         assert_ptr_not_equal(place, MAP_FAILED);
-        assert_int_equal(munmap(place, n_pages * RIG_PAGE), 0);
         return place;
+}
+
+static void *find_place(size_t n_pages) {
+        return keep_place(NULL, n_pages);
+}
+
+/* To a place that was kept; where it was is kept then. */
+static uint64_t *move(uint64_t *map, uint64_t page, size_t n_pages, int flags, void *to) {
+        void *from = (void *) (uintptr_t) rig_word(map, page, 0);
+        void *moved = mremap(from, n_pages * RIG_PAGE, n_pages * RIG_PAGE, MREMAP_MAYMOVE | MREMAP_FIXED | flags, to);
+
+        assert_ptr_not_equal(moved, MAP_FAILED);
+        if (!(flags & MREMAP_DONTUNMAP))
+                keep_place(from, n_pages);
+        return moved;
 }
 
 /* a moved mapping is served where it is: pages in RAM and others, first writes, writeout, discard; and unmapped when it is back */
