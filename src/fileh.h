@@ -31,6 +31,7 @@ struct mapping {
         uint64_t offset; /* in the file */
         struct registry_slot *slot;
         bool is_leaving; /* no other daemon is to know of it; under fileh->lock */
+        bool has_moved;  /* by mremap(2): what is at its address now is not ours to unmap */
 };
 
 struct bf_fileh {

@@ -98,11 +98,14 @@ static int mapping_announce(const struct mapping *mapping) {
 /* After this the daemon does nothing to the range any more. */
 static int mapping_withdraw(struct mapping *mapping) {
         struct call call;
+        int r;
 
         mapping_set_leaving(mapping, true);
         fileh_begin_call(mapping->fileh, WIRE_UNMAP, &call);
         call.msg.unmap.address = (uintptr_t) mapping->address;
-        return session_call(mapping->fileh->session, &call);
+        r = session_call(mapping->fileh->session, &call);
+        mapping->has_moved = r == -EFAULT;
+        return r;
 }
 
 /* Tells the daemon of a mapping that is complete on this side. It is in the list before: another daemon is to learn of it, too. */
@@ -184,7 +187,7 @@ static int mapping_unmap(struct mapping *mapping, bool may_fail) {
         int r;
 
         pthread_mutex_lock(&fileh->lock);
-        r = munmap(mapping->address, mapping->length) < 0 && may_fail ? -errno : 0;
+        r = !mapping->has_moved && munmap(mapping->address, mapping->length) < 0 && may_fail ? -errno : 0;
         if (r == 0) {
                 registry_remove(mapping->slot);
                 uffd_wake(fileh->uffd, mapping->address, mapping->length);

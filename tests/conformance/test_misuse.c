@@ -379,6 +379,23 @@ static void test_move_and_another_daemon(void **state) {
         assert_int_equal(*rig_word(scene.other, 30, 0), 3000);
 }
 
+/* at the end of the client what has taken the place of a moved mapping stays */
+static void test_disconnect_after_a_move(void **state) {
+        struct rig *rig = rig_here(state);
+        struct scene scene = start(rig);
+        uint64_t *place, *moved = move(scene.map, 0, N_PAGES, 0, find_place(N_PAGES));
+
+        assert_int_equal(*rig_word(moved, 11, 0), 1100);
+        place = mmap(scene.map, N_PAGES * RIG_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        assert_ptr_equal(place, scene.map);
+        *rig_word(place, 5, 0) = 4711;
+        rig_disconnect(rig, scene.client);
+        assert_int_equal(*rig_word(place, 5, 0), 4711);
+        assert_int_equal(munmap(place, N_PAGES * RIG_PAGE), 0);
+        assert_int_equal(munmap(moved, N_PAGES * RIG_PAGE), 0);
+        assert_bystander_well(&scene);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_dontneed),
@@ -393,6 +410,7 @@ int main(void) {
                 RIG_TEST(test_grow),
                 RIG_TEST(test_move_half_a_block),
                 RIG_TEST(test_move_and_another_daemon),
+                RIG_TEST(test_disconnect_after_a_move),
         };
 
         watchdog_start();
