@@ -46,6 +46,7 @@ struct fileh {
         uint64_t n_counted;      /* bytes of them */
         uint64_t n_failed;       /* pages whose failure is remembered */
         uint64_t size;   /* of the file, bytes */
+        bool is_truncated; /* it was seen to end before that, and that was said */
         uint64_t block_size;
         unsigned block_shift;
 

@@ -224,8 +224,19 @@ static uint64_t load_n_good(const struct load *load) {
         return load->request.n_done >> load->fileh->block_shift;
 }
 
-/* After an error in a run the next read is of the failing block alone: only that one is to fail. Where the file ends before its size, it was
- * truncated. */
+/* The file ends before the size that we know. */
+static int load_tell_truncated(const struct load *load) {
+        struct fileh *fileh = load->fileh;
+
+        if (!fileh->is_truncated)
+                log_warning("fileh %u: the file (inode %llu) ends before byte %llu of %llu: it was truncated, and touching what is gone fails", fileh->id,
+                            (unsigned long long) fileh->identity.inode, (unsigned long long) (load->request.offset + load->request.length),
+                            (unsigned long long) fileh->size);
+        fileh->is_truncated = true;
+        return -ENXIO;
+}
+
+/* After an error in a run the next read is of the failing block alone: only that one is to fail. */
 static void load_on_read(struct store_request *request, int error) {
         struct load *load = (struct load *) ((char *) request - offsetof(struct load, request));
         uint64_t n_good = load_n_good(load), n_read = load->n_read;
@@ -233,7 +244,7 @@ static void load_on_read(struct store_request *request, int error) {
         INJECT(LOAD_READ);
         load_place_good(load, n_good);
         if (n_good < n_read && n_read == 1)
-                load_fail(load, 1, error < 0 ? error : -EIO);
+                load_fail(load, 1, error < 0 ? error : load_tell_truncated(load));
         if (load->n_ended == load->n_blocks) {
                 load_free(load);
                 return;

@@ -87,6 +87,7 @@ static void main_on_hangup(void *owner) {
 
 static int main_catch_signals(struct daemon *d) {
         signal(SIGPIPE, SIG_IGN);
+        signal(SIGXFSZ, SIG_IGN); /* a write beyond RLIMIT_FSIZE then says EFBIG */
         d->on_signal[0] = loop_on_signal(d->loop, SIGTERM, main_on_quit, d);
         d->on_signal[1] = loop_on_signal(d->loop, SIGINT, main_on_quit, d);
         d->on_signal[2] = loop_on_signal(d->loop, SIGHUP, main_on_hangup, d);

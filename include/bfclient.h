@@ -57,6 +57,14 @@
  *   If the load fails, the thread gets SIGBUS at that address, as with mmap of a failing disk; bf_fault_error() tells a handler which errno it was.
  *   From then on each touch of that page is SIGBUS until bf_invalidate() over it: the next touch after that tries again. With BF_SHARED every user
  *   who got a SIGBUS has to do so, for his own mappings.
+ *
+ * When somebody else changes the file
+ *   A handle stays with the file that it opened, as any descriptor does: also when another file takes its name or the name is removed, and also when another
+ *   daemon takes the handle up. Who wants the new file opens it.
+ *   Truncated: pages behind the new end that are not in RAM fail to load, with ENXIO; those in RAM stay, and dirty ones can be stored, which makes the file
+ *   longer again, with zeros where nothing was stored (as bf_resize() does). bf_invalidate() and a load show what is there then.
+ *   Grown: the handle keeps its size until bf_resize(), which cuts nothing off; what others have put behind that size is never written over.
+ *   Written: pages in RAM do not change; bf_invalidate() makes the next touch load them.
  */
 
 #include <stddef.h>
@@ -187,7 +195,7 @@ int bf_invalidate(struct bf_fileh *fileh, uint64_t offset, uint64_t length);
 /* --- loading and advice ------------------------------------------------------------------------------------------------------------------------- */
 
 /* Brings the pages of the range into RAM now; if a load fails, returns its errno instead of raising SIGBUS.
- * -ENXIO beyond the end of the file. A range larger than the pool is read through it; its end remains in RAM. */
+ * -ENXIO beyond the end of the file, also where it was truncated. A range larger than the pool is read through it; its end remains in RAM. */
 int bf_load(struct bf_fileh *fileh, uint64_t offset, uint64_t length);
 
 enum bf_advice {

@@ -9,6 +9,7 @@
 #include "api.h"
 #include "errmsg.h"
 #include "fileh.h"
+#include "ledger_read.h"
 
 #define WRITEOUT_FLAGS (BF_WRITEOUT_STORE | BF_WRITEOUT_MARKSTORED | BF_WRITEOUT_SYNC)
 
@@ -123,6 +124,17 @@ int bf_invalidate(struct bf_fileh *fileh, uint64_t offset, uint64_t length) {
         return 0;
 }
 
+/* What to say of a load that failed beside its errno. */
+static const char *transact_load_hint(const struct bf_fileh *fileh, int error, uint64_t offset, uint64_t length) {
+        uint64_t size;
+
+        if (error == -ENOMEM)
+                return "the pool is full of changes: write them out or discard them";
+        if (error == -ENXIO && ledger_read_size(fileh->ledger, &size) == 0 && offset <= size && length <= size - offset)
+                return "it was truncated";
+        return NULL;
+}
+
 int bf_load(struct bf_fileh *fileh, uint64_t offset, uint64_t length) {
         API_CALL;
         int r;
@@ -131,7 +143,7 @@ int bf_load(struct bf_fileh *fileh, uint64_t offset, uint64_t length) {
         if (r < 0)
                 return r;
         r = transact_send_range(fileh, WIRE_LOAD, 0, offset, length);
-        return r < 0 ? fileh_fail(fileh, r, r == -ENOMEM ? "the pool is full of changes: write them out or discard them" : NULL, "load pages of") : 0;
+        return r < 0 ? fileh_fail(fileh, r, transact_load_hint(fileh, r, offset, length), "load pages of") : 0;
 }
 
 int bf_advise(struct bf_fileh *fileh, uint64_t offset, uint64_t length, enum bf_advice advice) {

@@ -257,6 +257,22 @@ static void test_short_writes(void **state) {
         }
 }
 
+/* a write that takes nothing, and says nothing, is an error, and no reason to try for ever */
+static void test_writes_nothing(void **state) {
+        struct scene scene = start_on(rig_here(state), rig_heldfs_synchronous, 200);
+        int r;
+
+        dirty_range(&scene, 50, 8, 1, 1000);
+        heldfs_shorten(scene.heldfs, HELDFS_WRITE, 53, HELDFS_ALWAYS, 0);
+        r = bf_writeout(scene.fileh, RIG_STORE_MARK);
+        assert_true(r == -EIO || r == -EAGAIN); /* io_uring (6.18) makes EAGAIN of it */
+        assert_states(scene.fileh, 50, "LLLDDDDD");
+        heldfs_clear(scene.heldfs);
+        assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), 0);
+        for (uint64_t page = 50; page < 58; page++)
+                assert_int_equal(stored_word(&scene, page), page + 1000);
+}
+
 /* rule 10: each page that was written, once, whatever the order in which pages were written */
 static void test_many_pages(void **state) {
         struct rig *rig = rig_here(state);
@@ -366,6 +382,7 @@ int main(void) {
                 RIG_TEST(test_each_page_fails_once),
                 RIG_TEST(test_mark_after_failed_store),
                 RIG_TEST(test_short_writes),
+                RIG_TEST(test_writes_nothing),
                 RIG_TEST(test_many_pages),
                 RIG_TEST(test_sync),
                 RIG_TEST(test_sync_fails),
