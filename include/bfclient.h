@@ -125,7 +125,8 @@ struct bf_open_opts {
  * With BF_SHARED it joins handles of the same device, inode and block size: of the same user, or any user's if opened O_RDONLY.
  *
  * What open(2) says (-ENOENT, -EACCES, …); -EISDIR a directory; -ENODEV a pipe, socket or other thing that is no regular file or block device;
- * -EINVAL unknown flags, or a block size that is no power of two from 4096 to 2 MiB; -ENOMEM; -EMFILE this process has too many handles;
+ * -EINVAL unknown flags, or a block size that is no power of two from 4096 to 2 MiB; -EBUSY a user of the shared fileh holds locks on its memory, which no
+ * program has a reason to; -ENOMEM; -EMFILE this process has too many handles;
  * -EUSERS this user has, in all his processes.
  */
 int bf_open(struct bf_client *client, const char *path, int oflag, const struct bf_open_opts *opts, struct bf_fileh **ret);
