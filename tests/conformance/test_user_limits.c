@@ -342,6 +342,32 @@ static void test_writers_that_go(void **state) {
         assert_states(fileh, 520, "D");
 }
 
+/* What is dirty when another daemon takes over is dirty there, be it more than that one allows: it can be written again, and new pages wait. */
+static void test_another_daemon_allows_fewer_dirty_bytes(void **state) {
+        struct rig *rig = rig_here(state);
+        struct bf_fileh *fileh;
+        struct probe_hit hit;
+        uint64_t *map;
+
+        rig_daemon(rig, "--pool", "64M", NULL);
+        fileh = rig_open(rig_client(rig), rig_identity(rig, "mine", 2 * DIRTY_PAGES), O_RDWR, 0);
+        map = rig_map(fileh, 0, 2 * DIRTY_PAGES);
+        for (uint64_t page = 0; page < DIRTY_PAGES + 100; page++)
+                *rig_word(map, page, 0) = page + 1000;
+        daemonproc_kill(&rig->daemon);
+        rig_daemon(rig, "--pool", "64M", "--uid-dirty", "2M", "--room-timeout", "0.2", NULL);
+        assert_int_equal(*rig_word(map, 2 * DIRTY_PAGES - 1, 0), 2 * DIRTY_PAGES - 1);
+        for (uint64_t page = 0; page < DIRTY_PAGES + 100; page++) {
+                assert_int_equal(*rig_word(map, page, 0), page + 1000);
+                *rig_word(map, page, 1) = 1;
+        }
+        assert_int_equal(probe_write(at(map, 2 * DIRTY_PAGES - 1), 1, &hit), SIGBUS);
+        assert_int_equal(hit.error, EDQUOT);
+        assert_int_equal(bf_writeout(fileh, RIG_STORE_MARK), 0);
+        *rig_word(map, 2 * DIRTY_PAGES - 2, 0) = 1;
+        assert_int_equal(rig_pool_stat(rig->clients[0]).dirty_bytes, RIG_PAGE);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_two_users),
@@ -349,6 +375,7 @@ int main(void) {
                 RIG_TEST(test_dirty_bytes_of_two_users),
                 RIG_TEST(test_writers_are_freed),
                 RIG_TEST(test_writers_that_go),
+                RIG_TEST(test_another_daemon_allows_fewer_dirty_bytes),
         };
 
         watchdog_start();
