@@ -297,9 +297,9 @@ static void test_sizes_that_the_file_has_not(void **state) {
         assert_int_equal(request_resize(&scene, RIG_PAGE), -EINVAL);
         assert_int_equal(request_resize(&scene, 1000 * RIG_PAGE), 0);
         assert_int_equal(request_range(&scene, WIRE_LOAD, 0, 0, RAWPEER_PAGES * RIG_PAGE), 0);
-        assert_int_equal(request_range(&scene, WIRE_LOAD, 0, 0, 1000 * RIG_PAGE), -EIO);
+        assert_int_equal(request_range(&scene, WIRE_LOAD, 0, 0, 1000 * RIG_PAGE), -ENXIO);
         assert_int_equal(request_resize(&scene, WIRE_FILE_MAX), 0);
-        assert_int_equal(request_range(&scene, WIRE_LOAD, 0, WIRE_FILE_MAX - RIG_PAGE, RIG_PAGE), -EIO);
+        assert_int_equal(request_range(&scene, WIRE_LOAD, 0, WIRE_FILE_MAX - RIG_PAGE, RIG_PAGE), -ENXIO);
         end(&scene);
 }
 
