@@ -11,7 +11,7 @@
 #define FAILED_PAGES_DEFAULT UINT64_C(65536)
 #define SHARE_MIN 4u
 
-/* A peer has two descriptors, a handle up to six: a sixteenth of all for each makes half for one user. */
+/* A peer has two descriptors, a handle up to seven: a sixteenth of all for each makes half for one user. */
 static uint64_t account_share(uint64_t n_descriptors, uint64_t max) {
         uint64_t share = n_descriptors / 16;
 

@@ -5,7 +5,8 @@
  *   - a page called dirty or loaded whose content never came: it is forgotten, nobody has seen it;
  *   - content without a word in the ledger, being dropped or being loaded: it is punched out;
  *   - a word that stands twice, as it was being moved: the second is passed over.
- * Pages that were being stored are dirty: whether the store ended nobody knows.
+ * Pages that were being stored are dirty: whether the store ended nobody knows. Pages that were being spilled are dirty in RAM, and those that were being brought
+ * back are spilled: the old daemon called them otherwise only when that had ended.
  *
  * The new table of words is made beside the old one, which stays in force until the new one is complete: this daemon may end at any moment, too.
  */
@@ -14,10 +15,8 @@
 #include <stdlib.h>
 
 #include "adopt.h"
-#include "closing.h"
 #include "drop.h"
 #include "fileh.h"
-#include "handle.h"
 #include "inject.h"
 #include "log.h"
 #include "mutant.h"
@@ -40,23 +39,8 @@ struct adopt {
         int error;
 };
 
-/* Who cannot be given the handle is answered with the error, and has to open anew. */
-static void adopt_answer(const struct adopt *adopt, struct handle *handle) {
-        int r = adopt->error;
-
-        handle->awaits_adoption = false;
-        if (r == 0)
-                r = opening_answer(handle, &handle->adoption);
-        INJECT(ADOPT_ANSWERED);
-        if (r < 0) {
-                pager_reply_error(handle->fileh->pager, &handle->adoption, r);
-                closing_handle(handle, NULL);
-        }
-}
-
 static enum job_result adopt_end(struct adopt *adopt) {
         struct fileh *fileh = adopt->fileh;
-        struct handle *handle, *next;
 
         if (adopt->error == 0 && !fileh->is_closing) {
                 INJECT(ADOPT_COMPLETE);
@@ -66,13 +50,8 @@ static enum job_result adopt_end(struct adopt *adopt) {
                 log_info("fileh %u: taken up with %llu pages, %u of them dirty", fileh->id, (unsigned long long) fileh->map.n_used, fileh->dirty.n);
         }
         fileh->ledger.memory.table_put(&fileh->ledger.memory, adopt->capacity, adopt->words);
-        fileh->is_adopting = false;
         fileh->is_broken = adopt->error < 0;
-        for (handle = TAILQ_FIRST(&fileh->handles); handle; handle = next) {
-                next = TAILQ_NEXT(handle, entry);
-                if (handle->awaits_adoption)
-                        adopt_answer(adopt, handle);
-        }
+        opening_ended(fileh, adopt->error);
         fileh_unref(fileh);
         free(adopt);
         return JOB_DONE;
@@ -90,6 +69,12 @@ static enum page_state adopt_state(enum page_state before, bool is_syncing) {
                 [PAGE_STORING_DROPPED] = PAGE_EMPTY,
                 [PAGE_FAILED] = PAGE_FAILED,
                 [PAGE_UNSYNCED] = PAGE_UNSYNCED,
+                [PAGE_SPILLING] = PAGE_DIRTY,
+                [PAGE_SPILLING_DIRTIED] = PAGE_DIRTY,
+                [PAGE_SPILLING_DROPPED] = PAGE_EMPTY,
+                [PAGE_SPILLED] = PAGE_SPILLED,
+                [PAGE_UNSPILLING] = PAGE_SPILLED,
+                [PAGE_STORING_SPILLED] = PAGE_SPILLED,
         };
 
         if (before == PAGE_UNSYNCED && is_syncing)
@@ -104,7 +89,9 @@ static void adopt_word(struct adopt *adopt, uint64_t word) {
 
         if (word == 0 || state == PAGE_EMPTY || block >= fileh_n_blocks(fileh) || fileh_page(fileh, block))
                 return;
-        if (fileh_adopt_page(fileh, block, state, ledger_word_error(word)) < 0)
+        if (state_is_spilled(state) && !spill_file_is_there(&fileh->spill))
+                adopt->error = -EINVAL; /* its content is not there: rather nothing than all but this */
+        else if (fileh_adopt_page(fileh, block, state, ledger_word_error(word)) < 0)
                 adopt->error = -ENOMEM;
         INJECT(ADOPT_WORD);
 }
@@ -200,7 +187,7 @@ int adopt_new(struct fileh *fileh) {
                 free(adopt);
                 return r;
         }
-        fileh->is_adopting = true;
+        fileh->n_awaited++;
         fileh_ref(fileh);
         job_wake(&fileh->pager->jobs, &adopt->job);
         INJECT(ADOPT_BEGUN);

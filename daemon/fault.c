@@ -110,12 +110,12 @@ static void fault_handle(struct handle *handle, const struct uffd_fault *fault) 
         fileh->n_faults++;
         pool_count(fileh->pager->pool, POOL_FAULTS, 1);
         id = fileh_page(fileh, block);
-        if (id && write && quota_holds(fileh, id))
-                fault_wait_for_quota(mapping, block);
-        else if (id)
-                fault_on_page(mapping, block, id, write, fault->write_protected);
-        else
+        if (!id || fileh_state(fileh, block) == PAGE_SPILLED)
                 fault_load(mapping, block, write);
+        else if (write && quota_holds(fileh, id))
+                fault_wait_for_quota(mapping, block);
+        else
+                fault_on_page(mapping, block, id, write, fault->write_protected);
 }
 
 static void fault_on_events(struct handle *handle, unsigned n_bytes) {

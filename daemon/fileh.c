@@ -13,6 +13,9 @@
 #include "roster.h"
 #include "store_file.h"
 
+/* So many bytes of a spill file may be stale before it is looked at whether it is half of them. */
+#define FILEH_STALE_MAX (UINT64_C(16) << 20)
+
 static uint64_t fileh_round_up(uint64_t size, uint64_t block_size) {
         return (size + block_size - 1) & ~(block_size - 1);
 }
@@ -32,6 +35,13 @@ bool fileh_is_awaited(struct pager *pager, const struct fileh_params *params) {
         return params->is_shared && pager->options.roster && roster_is_awaited(pager->options.roster, &record);
 }
 
+static void fileh_free_spill_file(struct fileh *fileh) {
+        if (fileh->in_sweep_queue)
+                TAILQ_REMOVE(&fileh->pager->sweep_queue, fileh, sweep_entry);
+        pool_count(fileh->pager->pool, POOL_SPILL_FILE_BYTES, -(int64_t) fileh->spill.n_bytes);
+        spill_file_fini(&fileh->spill);
+}
+
 static void fileh_free(struct fileh *fileh) {
         assert(fileh->map.n_used == 0 && TAILQ_EMPTY(&fileh->handles) && TAILQ_EMPTY(&fileh->loads));
         log_debug("fileh %u: freed", fileh->id);
@@ -39,6 +49,7 @@ static void fileh_free(struct fileh *fileh) {
         if (fileh->is_shared && fileh->pager->options.roster)
                 roster_remove(fileh->pager->options.roster, fileh->memory_inode);
         store_free(fileh->store);
+        fileh_free_spill_file(fileh);
         pagemap_fini(&fileh->map);
         ledger_file_fini(&fileh->ledger);
         memory_fini(&fileh->memory);
@@ -82,6 +93,20 @@ static int fileh_build_map(struct fileh *fileh, const struct fileh_params *param
         return pagemap_init(&fileh->map, memory);
 }
 
+/* Without its spill file a fileh can be taken up as well, unless pages are there (adopt.c). Another file in its place is a mistake. */
+static int fileh_adopt_spill_file(struct fileh *fileh, const struct fileh_params *params) {
+        const struct ledger_header *header = fileh->ledger.memory.header;
+        const struct spill_file_origin origin = { params->spill_fd, header->spill_device, header->spill_inode };
+        int r;
+
+        if (params->spill_fd < 0)
+                return 0;
+        r = spill_file_adopt(&fileh->spill, fileh->pager->ring, &origin, fileh->size);
+        if (r == 0)
+                fileh_look_at_spill_file(fileh);
+        return r;
+}
+
 /* What a fileh is made of, in order; a failure undoes what came before it. */
 static int fileh_build(struct fileh *fileh, const struct fileh_params *params) {
         int r;
@@ -99,10 +124,15 @@ static int fileh_build(struct fileh *fileh, const struct fileh_params *params) {
         fileh->id = idtable_add(&fileh->pager->filehs, fileh);
         if (!fileh->id)
                 goto fail_map;
+        r = fileh_adopt_spill_file(fileh, params);
+        if (r < 0)
+                goto fail_id;
         r = store_file_new(fileh->pager->ring, params->fd, params->is_writable, &fileh->store);
         if (r == 0)
                 return 0;
 
+        fileh_free_spill_file(fileh);
+fail_id:
         idtable_remove(&fileh->pager->filehs, fileh->id);
 fail_map:
         pagemap_fini(&fileh->map);
@@ -138,6 +168,7 @@ int fileh_new(struct pager *pager, const struct fileh_params *params, struct fil
                 .size = params->size,
                 .block_size = params->block_size,
                 .block_shift = (unsigned) __builtin_ctzll(params->block_size),
+                .spill = { .fd = -1 },
                 .n_refs = 1,
                 .may_miss_somebody = params->is_shared && params->memory_fd >= 0,
         };
@@ -329,20 +360,35 @@ int fileh_add_page(struct fileh *fileh, uint64_t block, uint32_t load) {
         return 0;
 }
 
-bool fileh_is_loaded_by(const struct fileh *fileh, uint64_t block, uint32_t load) {
-        uint32_t id = fileh_page(fileh, block);
-        const struct page *page = id ? pages_get(&fileh->pager->pages, id) : NULL;
+void fileh_unspill_page(struct fileh *fileh, uint32_t id, uint32_t load) {
+        enum page_action action = fileh_page_event(fileh, id, EVENT_READ, 0);
 
-        return page && page->state == PAGE_LOADING && page->load == load;
+        assert(action == ACTION_LOAD);
+        (void) action;
+        pages_get(&fileh->pager->pages, id)->unspill = load;
 }
 
-/* The list of the pages in a state, or NULL. */
+uint32_t fileh_load_of(const struct fileh *fileh, uint32_t id) {
+        const struct page *page = pages_get(&fileh->pager->pages, id);
+
+        assert(state_is_loading(page->state));
+        return page->state == PAGE_LOADING ? page->load : page->unspill;
+}
+
+bool fileh_is_loaded_by(const struct fileh *fileh, uint64_t block, uint32_t load) {
+        uint32_t id = fileh_page(fileh, block);
+
+        return id && state_is_loading(pages_get(&fileh->pager->pages, id)->state) && fileh_load_of(fileh, id) == load;
+}
+
+/* The list of the pages in a state, or NULL. Being spilled and brought back does not change a dirty page's place in it: whoever goes through the list step by
+ * step misses none. */
 static struct pagelist *fileh_list(struct fileh *fileh, enum page_state state) {
         if (state == PAGE_UNSYNCED)
                 return &fileh->unsynced;
         if (!state_is_dirty(state))
                 return NULL;
-        return state == PAGE_DIRTY ? &fileh->dirty : &fileh->storing;
+        return state_is_storing(state) ? &fileh->storing : &fileh->dirty;
 }
 
 static void fileh_count_dirty(struct fileh *fileh, bool more) {
@@ -388,6 +434,18 @@ enum page_event fileh_failure(const struct fileh *fileh) {
         return account_left(fileh->account, ACCOUNT_FAILED_PAGES) > 0 ? EVENT_LOAD_FAILED : EVENT_LOAD_ENDED;
 }
 
+/* A sweep is due when all that the spill file has is stale, or so much of it that going through its pages pays. */
+static void fileh_change_spilled(struct fileh *fileh, enum page_state before, enum page_state after) {
+        int change = state_is_spilled(after) - state_is_spilled(before);
+
+        if (change == 0)
+                return;
+        fileh->n_spilled += (uint64_t) (int64_t) change;
+        pool_count(fileh->pager->pool, POOL_SPILLED_BYTES, change * (int64_t) fileh->block_size);
+        if (change < 0 && (fileh->n_spilled == 0 || fileh->spill.n_bytes > 2 * (fileh->n_spilled << fileh->block_shift) + FILEH_STALE_MAX))
+                fileh_queue_sweep(fileh);
+}
+
 int fileh_adopt_page(struct fileh *fileh, uint64_t block, enum page_state state, int error) {
         uint32_t id;
         int r;
@@ -398,9 +456,11 @@ int fileh_adopt_page(struct fileh *fileh, uint64_t block, enum page_state state,
         if (error != 0) {
                 pagemap_set(&fileh->map, block, state, error);
                 pages_get(&fileh->pager->pages, id)->error = (uint16_t) error;
+                fileh->has_failed |= state == PAGE_SPILLED;
         }
         fileh_change_list(fileh, id, PAGE_EMPTY, state);
         fileh_count_failed(fileh, PAGE_EMPTY, state);
+        fileh_change_spilled(fileh, PAGE_EMPTY, state);
         if (!state_is_resident(state))
                 return 0;
         fileh->n_resident++;
@@ -411,12 +471,57 @@ int fileh_adopt_page(struct fileh *fileh, uint64_t block, enum page_state state,
 }
 
 static void fileh_leave_lru(struct fileh *fileh, uint32_t id, struct page *page) {
-        if (page->on_lru)
-                pagelist_remove(&fileh->pager->lru, &fileh->pager->pages, id);
-        page->on_lru = false;
+        struct pager *pager = fileh->pager;
+
+        if (page->on_lru || page->is_parked)
+                pagelist_remove(page->on_lru ? &pager->lru : &pager->parked, &pager->pages, id);
+        page->on_lru = page->is_parked = false;
 }
 
-/* What follows from being in RAM or not. A page that was dirty for so long that it left the order of use comes back as its oldest. */
+static void fileh_enter_parked(struct fileh *fileh, uint32_t id, bool is_oldest) {
+        struct pager *pager = fileh->pager;
+
+        if (!fileh_can_spill(fileh))
+                return;
+        pages_get(&pager->pages, id)->is_parked = true;
+        if (is_oldest)
+                pagelist_push_first(&pager->parked, &pager->pages, id);
+        else
+                pagelist_push_last(&pager->parked, &pager->pages, id);
+}
+
+void fileh_park(struct fileh *fileh, uint32_t id) {
+        struct page *page = pages_get(&fileh->pager->pages, id);
+
+        fileh_leave_lru(fileh, id, page);
+        if (page->state == PAGE_DIRTY)
+                fileh_enter_parked(fileh, id, false);
+}
+
+void fileh_unpark(struct fileh *fileh, uint32_t id) {
+        fileh_leave_lru(fileh, id, pages_get(&fileh->pager->pages, id));
+}
+
+/* What follows for the order of use. A page that was dirty for so long that it left it comes back as its oldest when it is clean; one that is parked, and
+ * not DIRTY for a while, as the oldest of those. */
+static void fileh_change_order(struct fileh *fileh, uint32_t id, struct page *page, enum page_state before, enum page_state after) {
+        struct pager *pager = fileh->pager;
+
+        if (page->is_parked && after != PAGE_DIRTY)
+                fileh_leave_lru(fileh, id, page);
+        if (page->on_lru || page->is_parked)
+                return;
+        if (before == PAGE_UNSPILLING && after == PAGE_DIRTY)
+                fileh_enter_lru(fileh, id);
+        else if (after == PAGE_DIRTY)
+                fileh_enter_parked(fileh, id, true);
+        else if (state_is_clean(after)) {
+                pagelist_push_last(&pager->lru, &pager->pages, id);
+                page->on_lru = true;
+        }
+}
+
+/* What follows from being in RAM or not. */
 static void fileh_change_residence(struct fileh *fileh, uint32_t id, struct page *page, enum page_state before, enum page_state after) {
         struct pager *pager = fileh->pager;
 
@@ -424,12 +529,11 @@ static void fileh_change_residence(struct fileh *fileh, uint32_t id, struct page
                 fileh->n_resident++;
         if (!state_is_resident(after) && state_is_resident(before))
                 fileh->n_resident--;
-        if (!state_is_resident(after) && after != PAGE_LOADING) {
+        if (state_is_resident(after))
+                fileh_change_order(fileh, id, page, before, after);
+        else if (!state_is_loading(after)) {
                 fileh_leave_lru(fileh, id, page);
                 pool_give(pager->pool, fileh_take_room(fileh, id));
-        } else if (state_is_clean(after) && !page->on_lru) {
-                pagelist_push_last(&pager->lru, &pager->pages, id);
-                page->on_lru = true;
         }
 }
 
@@ -446,6 +550,7 @@ static void fileh_set_state(struct fileh *fileh, uint32_t id, enum page_state st
         page->error = (uint16_t) -error;
         fileh_change_list(fileh, id, before, state);
         fileh_count_failed(fileh, before, state);
+        fileh_change_spilled(fileh, before, state);
         fileh_change_residence(fileh, id, page, before, state);
         if (state == PAGE_EMPTY)
                 pages_free(&fileh->pager->pages, id);
@@ -463,9 +568,11 @@ enum page_action fileh_page_event(struct fileh *fileh, uint32_t id, enum page_ev
 void fileh_touch(struct fileh *fileh, uint32_t id) {
         struct pager *pager = fileh->pager;
 
-        if (pager->lru.first == id)
+        struct page *page = pages_get(&pager->pages, id);
+
+        if ((pager->lru.first == id && page->on_lru) || page->state == PAGE_UNSPILLING) /* which has not come yet */
                 return;
-        fileh_leave_lru(fileh, id, pages_get(&pager->pages, id));
+        fileh_leave_lru(fileh, id, page);
         fileh_enter_lru(fileh, id);
 }
 
@@ -475,4 +582,29 @@ uint64_t fileh_take_room(struct fileh *fileh, uint32_t id) {
 
         page->has_room = false;
         return had_room ? fileh->block_size : 0;
+}
+
+/* --- the spill file ----------------------------------------------------------------------------------------------------------------------------- */
+
+bool fileh_can_spill(const struct fileh *fileh) {
+        return spill_file_is_there(&fileh->spill) && !fileh->is_unfit && !fileh->is_closing;
+}
+
+int fileh_set_spill_file(struct fileh *fileh, int fd) {
+        int r = spill_file_init(&fileh->spill, fileh->pager->ring, fd, fileh->size);
+
+        if (r == 0)
+                ledger_file_set_spill(&fileh->ledger, fileh->spill.device, fileh->spill.inode);
+        return r;
+}
+
+void fileh_look_at_spill_file(struct fileh *fileh) {
+        pool_count(fileh->pager->pool, POOL_SPILL_FILE_BYTES, spill_file_look(&fileh->spill));
+}
+
+void fileh_queue_sweep(struct fileh *fileh) {
+        if (fileh->in_sweep_queue || fileh->is_closing)
+                return;
+        fileh->in_sweep_queue = true;
+        TAILQ_INSERT_TAIL(&fileh->pager->sweep_queue, fileh, sweep_entry);
 }

@@ -17,6 +17,7 @@
 #include "page.h"
 #include "pagemap.h"
 #include "pager.h"
+#include "spill_file.h"
 #include "state.h"
 #include "waiter.h"
 #include "wire.h"
@@ -55,13 +56,14 @@ struct fileh {
         struct ledger_file ledger;
         struct pagemap map;
         struct store *store;
+        struct spill_file spill;
         enum wire_advice advice;
 
         TAILQ_HEAD(, handle) handles; /* -> handle->entry */
         unsigned n_refs;              /* handles, also closed ones until freed; jobs; loads and stores under way */
         bool is_closing;              /* the last handle is closed, and nobody is absent */
         bool is_broken;               /* its pages could not be taken up */
-        bool is_adopting;             /* its pages are being taken up; until then no handle is listened to (adopt.c) */
+        unsigned n_awaited;           /* what has to end before handles are answered and listened to (opening.h) */
 
         uint32_t n_places;         /* given to handles so far (claim.h) */
         unsigned n_hidden_writers; /* handles whose mappings are not all known yet */
@@ -70,16 +72,27 @@ struct fileh {
         struct job linger;
         struct absent_waiter linger_waiter;
 
-        struct pagelist dirty;   /* DIRTY, in order of becoming so -> page->dirty */
-        struct pagelist storing; /* STORING and STORING_DIRTIED -> page->dirty */
+        struct pagelist dirty;   /* what is dirty and not being stored, in RAM or spilled, in order of becoming so -> page->dirty */
+        struct pagelist storing; /* STORING, STORING_DIRTIED and STORING_SPILLED -> page->dirty */
         struct pagelist unsynced; /* UNSYNCED -> page->dirty */
-        uint64_t n_unsynced_gone; /* pages that were, and were dropped, since the file was last flushed */
+        uint64_t n_unsynced_gone; /* pages that were stored, and are not here any more, since the file was last flushed */
         uint64_t n_resident;
+        uint64_t n_spilled;      /* whose content is in the spill file alone */
+
+        /* The spill file (spill.c, sweep.c). */
+        struct ring_op spill_op; /* its making */
+        bool is_unfit;           /* it takes no such large offsets */
+        bool has_failed;         /* a page could not be brought back once, and may be poisoned where it was touched */
+        bool is_sweeping;
+        uint64_t punch_first; /* places being given back, where nothing may be written meanwhile: so many blocks from there */
+        uint64_t punch_n;
+        bool in_sweep_queue;
+        TAILQ_ENTRY(fileh) sweep_entry; /* pager->sweep_queue -> fileh->sweep_entry */
 
         TAILQ_HEAD(, load) loads;            /* all that are under way or wait -> load->fileh_entry */
         TAILQ_HEAD(, load) turn_queue;       /* loads that wait for their turn, so that this file does not take all -> load->queue_entry */
         uint64_t loading_bytes;              /* of the loads that have had their turn */
-        struct waiters store_waiters;        /* who touched a STORING_DROPPED page */
+        struct waiters store_waiters;        /* who waits for a page that is being stored or spilled */
         struct writeout *writeout;           /* the one under way */
         STAILQ_HEAD(, writeout) writeouts;   /* those that wait for it -> writeout->entry */
 
@@ -97,6 +110,7 @@ struct fileh_params {
         int fd;
         int memory_fd; /* borrowed; of a daemon that is gone, whose pages are taken up; -1: a new memory */
         int ledger_fd; /* the same */
+        int spill_fd;  /* the same; -1: none came with it */
 };
 
 /* Takes params->fd if it succeeds. The caller holds it, until fileh_unref(). */
@@ -147,7 +161,13 @@ int fileh_add_page(struct fileh *fileh, uint64_t block, uint32_t load);
 /* Makes the page of an empty block, as a daemon that is gone had it. -ENOMEM. */
 int fileh_adopt_page(struct fileh *fileh, uint64_t block, enum page_state state, int error);
 
-/* Is there a page of that block, LOADING by that load? */
+/* The page, SPILLED, is brought back by that load. */
+void fileh_unspill_page(struct fileh *fileh, uint32_t id, uint32_t load);
+
+/* The number of the load that brings a page, which is LOADING or UNSPILLING. */
+uint32_t fileh_load_of(const struct fileh *fileh, uint32_t id);
+
+/* Is there a page of that block, LOADING or UNSPILLING by that load? */
 bool fileh_is_loaded_by(const struct fileh *fileh, uint64_t block, uint32_t load);
 
 /*
@@ -161,6 +181,24 @@ enum page_event fileh_failure(const struct fileh *fileh);
 
 /* The page was touched: it is the most recently used. */
 void fileh_touch(struct fileh *fileh, uint32_t id);
+
+/* A dirty page at the end of the order of use steps out of it: it is the next to be spilled, if it can be. */
+void fileh_park(struct fileh *fileh, uint32_t id);
+
+/* Is there a file to spill its pages to? */
+bool fileh_can_spill(const struct fileh *fileh);
+
+/* A parked page is not to be spilled after all, until it was touched. */
+void fileh_unpark(struct fileh *fileh, uint32_t id);
+
+/* Gives it its spill file: takes fd if it succeeds. */
+int fileh_set_spill_file(struct fileh *fileh, int fd);
+
+/* Counts what the spill file takes of the disk by now. */
+void fileh_look_at_spill_file(struct fileh *fileh);
+
+/* Its spill file may have room to give back. */
+void fileh_queue_sweep(struct fileh *fileh);
 
 /* Takes the page's room out of its hands: the caller gives it back to the pool. Returns bytes. */
 uint64_t fileh_take_room(struct fileh *fileh, uint32_t id);

@@ -32,8 +32,8 @@ struct handle {
         int claim_fd;        /* of a shared fileh: its client's description of the memory, with the lock that is its claim (claim.h); else -1 */
         uint32_t place;      /* of the claim */
         bool is_shown;       /* all its mappings are known: false until SHOWN, if its client had it from another daemon */
-        bool awaits_adoption;     /* its client gets this reply, and is listened to, when the pages are taken up */
-        struct reply_to adoption;
+        bool awaits_fileh;   /* its client gets this reply, and is listened to, when the fileh is ready (opening.c) */
+        struct reply_to opening;
 
         /* The reading of faults (fault.c). */
         bool is_closed;  /* freed when read_op has ended */

@@ -170,6 +170,11 @@ void ledger_file_set_sync(struct ledger_file *ledger, bool is_under_way) {
         __atomic_store_n(&ledger->memory.header->sync_under_way, is_under_way, __ATOMIC_RELEASE);
 }
 
+void ledger_file_set_spill(struct ledger_file *ledger, uint64_t device, uint64_t inode) {
+        ledger->memory.header->spill_device = device;
+        __atomic_store_n(&ledger->memory.header->spill_inode, inode, __ATOMIC_RELEASE);
+}
+
 void ledger_file_set_size(struct ledger_file *ledger, uint64_t size) {
         __atomic_store_n(&ledger->memory.header->size, size, __ATOMIC_RELEASE);
 }

@@ -36,6 +36,9 @@ void ledger_file_close(struct ledger_file *ledger);
 /* A flush of the file is under way, or what came of it not yet in the states. */
 void ledger_file_set_sync(struct ledger_file *ledger, bool is_under_way);
 
+/* The dirty pages go to this file when RAM is short: no other one is taken for it. */
+void ledger_file_set_spill(struct ledger_file *ledger, uint64_t device, uint64_t inode);
+
 /* The file has another size now. */
 void ledger_file_set_size(struct ledger_file *ledger, uint64_t size);
 

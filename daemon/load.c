@@ -25,12 +25,19 @@ static uint64_t load_bytes(const struct load *load) {
 
 /* --- making and ending -------------------------------------------------------------------------------------------------------------------------- */
 
-/* Those of the pages that are still its own are EMPTY again. */
+/* Those of the pages that are still its own are EMPTY again, or SPILLED. */
 static void load_end_pages(struct load *load, uint64_t first, uint64_t n) {
         for (uint64_t block = first; block < first + n; block++) {
                 if (fileh_is_loaded_by(load->fileh, block, load->id))
                         (void) fileh_page_event(load->fileh, fileh_page(load->fileh, block), EVENT_LOAD_ENDED, 0);
         }
+}
+
+static int load_begin_page(struct load *load, uint64_t block) {
+        if (!load->is_unspill)
+                return fileh_add_page(load->fileh, block, load->id);
+        fileh_unspill_page(load->fileh, fileh_page(load->fileh, block), load->id);
+        return 0;
 }
 
 int load_new(struct fileh *fileh, uint64_t block, uint64_t n, struct load **ret) {
@@ -39,7 +46,7 @@ int load_new(struct fileh *fileh, uint64_t block, uint64_t n, struct load **ret)
 
         if (!load)
                 return -ENOMEM;
-        *load = (struct load) { .fileh = fileh, .block = block, .n_blocks = n };
+        *load = (struct load) { .fileh = fileh, .block = block, .n_blocks = n, .is_unspill = fileh_page(fileh, block) };
         STAILQ_INIT(&load->waiters);
         load->id = idtable_add(&pager->loads, load);
         if (!load->id) {
@@ -47,7 +54,7 @@ int load_new(struct fileh *fileh, uint64_t block, uint64_t n, struct load **ret)
                 return -ENOMEM;
         }
         for (uint64_t i = 0; i < n; i++)
-                if (fileh_add_page(fileh, block + i, load->id) < 0) {
+                if (load_begin_page(load, block + i) < 0) {
                         load_end_pages(load, block, i);
                         idtable_remove(&pager->loads, load->id);
                         free(load);
@@ -193,13 +200,21 @@ void load_room_changed(struct pager *pager) {
         load_set_room_timer(pager);
 }
 
+uint64_t load_room_awaited(const struct pager *pager) {
+        const struct load *first = TAILQ_FIRST(&pager->room_queue);
+
+        return first ? load_bytes(first) : 0;
+}
+
 /* --- reading ------------------------------------------------------------------------------------------------------------------------------------ */
 
-/* The bytes of the read under way that lie inside the file. */
+/* The bytes of the read under way that are to come from the file. */
 static uint64_t load_bytes_inside(const struct load *load) {
         const struct fileh *fileh = load->fileh;
         uint64_t length = load->n_read << fileh->block_shift;
 
+        if (load->is_unspill) /* all of a block was spilled */
+                return length;
         if (load->request.offset >= fileh->size)
                 return 0;
         return length < fileh->size - load->request.offset ? length : fileh->size - load->request.offset;
@@ -224,10 +239,12 @@ static uint64_t load_n_good(const struct load *load) {
         return load->request.n_done >> load->fileh->block_shift;
 }
 
-/* The file ends before the size that we know. */
+/* The file ends before the size that we know. What was spilled was written by this daemon, or one before it: it has been lost. */
 static int load_tell_truncated(const struct load *load) {
         struct fileh *fileh = load->fileh;
 
+        if (load->is_unspill)
+                return -EIO;
         if (!fileh->is_truncated)
                 log_warning("fileh %u: the file (inode %llu) ends before byte %llu of %llu: it was truncated, and touching what is gone fails", fileh->id,
                             (unsigned long long) fileh->identity.inode, (unsigned long long) (load->request.offset + load->request.length),
@@ -270,26 +287,26 @@ static void load_read(struct load *load) {
         load->request.offset = (load->block << fileh->block_shift) + skip;
         load->request.length = (uint32_t) (load->n_read << fileh->block_shift);
         load->request.done = load_on_read;
-        store_read(fileh->store, &load->request);
+        store_read(load->is_unspill ? fileh->spill.store : fileh->store, &load->request);
 }
 
 /* --- when others change their minds ------------------------------------------------------------------------------------------------------------- */
 
 struct load *load_of_page(struct fileh *fileh, uint32_t id) {
-        struct load *load = idtable_get(&fileh->pager->loads, pages_get(&fileh->pager->pages, id)->load);
+        struct load *load = idtable_get(&fileh->pager->loads, fileh_load_of(fileh, id));
 
         assert(load);
         return load;
 }
 
-void load_abandon(struct fileh *fileh, uint32_t id) {
+void load_abandon(struct fileh *fileh, uint32_t id, enum page_event event) {
         struct load *load = load_of_page(fileh, id);
         uint64_t block = pages_get(&fileh->pager->pages, id)->block;
         struct waiters waiters = STAILQ_HEAD_INITIALIZER(waiters);
         enum page_action action;
 
         waiters_take_faults(&load->waiters, block, block, &waiters);
-        action = fileh_page_event(fileh, id, EVENT_INVALIDATE, 0);
+        action = fileh_page_event(fileh, id, event, 0);
         assert(action == ACTION_ABANDON);
         (void) action;
         waiters_end(&waiters, 0, mapping_wake);

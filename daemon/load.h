@@ -3,15 +3,16 @@
 #define BF_LOAD_H
 
 /*
- * Loads: from the file into the memory. A load covers a run of blocks. It waits for its turn (so that one file, perhaps on a device that hangs,
+ * Loads: from the file, or the spill file, into the memory. A load covers a run of blocks. It waits for its turn (so that one file, perhaps on a device that hangs,
  * does not take everything), then for room in the pool, then reads, then places what it read and shows it to who waits.
- * A page whose block was invalidated meanwhile has left the load, which notices when it ends: what it read of that block goes nowhere.
+ * A page whose block was invalidated meanwhile, or stored from the spill file, has left the load, which notices when it ends: what it read of that block goes nowhere.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "state.h"
 #include "store.h"
 #include "waiter.h"
 
@@ -29,6 +30,7 @@ struct load {
         uint64_t n_ended;  /* of them, those that were placed or failed */
         uint64_t n_read;   /* the blocks of the read under way */
         int error;         /* the first one */
+        bool is_unspill; /* from the spill file */
         bool has_turn;
         uint64_t deadline; /* while it waits for room */
         void *buf;
@@ -43,7 +45,7 @@ struct load {
         } stage;
 };
 
-/* Begins to load n blocks, all of them EMPTY. The caller adds who waits. -ENOMEM: nothing was begun. */
+/* Begins to load n blocks, all of them EMPTY or all SPILLED. The caller adds who waits. -ENOMEM: nothing was begun. */
 int load_new(struct fileh *fileh, uint64_t block, uint64_t n, struct load **ret);
 
 /* Sets it going, once those that wait are in its list. */
@@ -52,11 +54,14 @@ void load_start(struct load *load);
 /* The load a page waits for. */
 struct load *load_of_page(struct fileh *fileh, uint32_t id);
 
-/* The block of a LOADING page was invalidated: the page is EMPTY now, and who waited for it asks again. */
-void load_abandon(struct fileh *fileh, uint32_t id);
+/* The event takes a page out of its load's hands; who waited for it asks again. */
+void load_abandon(struct fileh *fileh, uint32_t id, enum page_event event);
 
 /* There may be room again: begins those that waited for it, in their order; fails those that waited for too long. */
 void load_room_changed(struct pager *pager);
+
+/* The room that the first of those that wait for it needs, bytes; 0: none waits. */
+uint64_t load_room_awaited(const struct pager *pager);
 
 /* Nobody wants the loads of this fileh that have not begun to read. */
 void load_cancel_waiting(struct fileh *fileh);

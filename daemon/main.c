@@ -3,10 +3,12 @@
 /* Builds the daemon's parts, runs it, and takes it down in reverse. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -181,6 +183,28 @@ static int main_serve(struct daemon *d) {
         return loop_run(d->loop);
 }
 
+/* A part of what is free, as others use that disk, too. */
+static uint64_t main_spill_bytes(int dir_fd) {
+        struct statvfs fs;
+
+        return fstatvfs(dir_fd, &fs) < 0 ? 0 : (uint64_t) fs.f_bavail * fs.f_frsize / 2;
+}
+
+/* Without the folder all works, but for transactions larger than the pool. */
+static void main_open_spill_dir(struct daemon *d) {
+        struct pager_options *pager = &d->options.pager;
+
+        pager->spill_dir = d->options.spill_dir;
+        pager->spill_dir_fd = d->options.spill_dir ? open(d->options.spill_dir, O_DIRECTORY | O_RDONLY | O_CLOEXEC) : -1;
+        if (d->options.spill_dir && pager->spill_dir_fd < 0)
+                log_warning("cannot open %s to spill changes to: %s (when the pool is full of changes, who needs room waits; see --spill-dir)",
+                            d->options.spill_dir, strerror(errno));
+        if (pager->spill_dir_fd < 0)
+                return;
+        pager->spill_bytes = d->options.spill_bytes != UINT64_MAX ? d->options.spill_bytes : main_spill_bytes(pager->spill_dir_fd);
+        pool_count(&d->pool, POOL_SPILL_LIMIT_BYTES, (int64_t) pager->spill_bytes);
+}
+
 static int main_build(struct daemon *d) {
         int r;
 
@@ -188,6 +212,7 @@ static int main_build(struct daemon *d) {
         pool_init(&d->pool, d->options.pool_bytes);
         roster_init(&d->roster);
         d->options.pager.roster = &d->roster;
+        main_open_spill_dir(d);
         r = loop_new(&d->loop);
         if (r == 0)
                 r = main_catch_signals(d);
@@ -232,6 +257,8 @@ static void main_tear_down(struct daemon *d) {
         for (unsigned i = 0; i < 3; i++)
                 loop_event_free(d->on_signal[i]);
         loop_free(d->loop);
+        if (d->options.pager.spill_dir_fd >= 0)
+                close(d->options.pager.spill_dir_fd);
 }
 
 /* A private daemon goes to the background before it has threads; its client waits for the parent's exit code. */
@@ -248,7 +275,7 @@ static void main_detach(void) {
 }
 
 int main(int argc, char **argv) {
-        struct daemon d = { .lock_fd = -1 };
+        struct daemon d = { .lock_fd = -1, .options.pager.spill_dir_fd = -1 };
         int r;
 
         if (inject_begin(argc, argv))

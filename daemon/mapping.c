@@ -18,8 +18,8 @@ bool mapping_shows(const struct mapping *mapping, uint64_t block) {
         return offset >= mapping->offset && mapping->length >= size && offset - mapping->offset <= mapping->length - size;
 }
 
-int mapping_fill(struct mapping *mapping, uint64_t block, uint64_t n, const void *buf, bool writable) {
-        return uffd_copy(mapping->uffd, mapping_address(mapping, block), buf, n << mapping->fileh->block_shift, !writable);
+int mapping_fill(struct mapping *mapping, uint64_t block, uint64_t n, const void *buf, enum uffd_copy how) {
+        return uffd_copy(mapping->uffd, mapping_address(mapping, block), buf, n << mapping->fileh->block_shift, how);
 }
 
 int mapping_show(struct mapping *mapping, uint64_t block, bool writable) {

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "uffd.h"
+
 struct fileh;
 
 /* address, offset and length are whole blocks, as long as the client has not moved parts of it */
@@ -30,7 +32,7 @@ uint64_t mapping_address(const struct mapping *mapping, uint64_t block);
 bool mapping_shows(const struct mapping *mapping, uint64_t block);
 
 /* Fills n blocks that are not in the memory yet, and shows them. -EEXIST: something is in the memory. */
-int mapping_fill(struct mapping *mapping, uint64_t block, uint64_t n, const void *buf, bool writable);
+int mapping_fill(struct mapping *mapping, uint64_t block, uint64_t n, const void *buf, enum uffd_copy how);
 
 /* Shows a block that is in the memory. -EFAULT: it is not. */
 int mapping_show(struct mapping *mapping, uint64_t block, bool writable);

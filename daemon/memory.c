@@ -107,6 +107,14 @@ int memory_next_data(const struct memory *memory, uint64_t offset, uint64_t *ret
         return 0;
 }
 
+bool memory_has_data(const struct memory *memory, uint64_t begin, uint64_t end, struct memory_data *known) {
+        if (begin >= known->begin && end <= known->end)
+                return true;
+        if (memory_next_data(memory, begin, &known->begin, &known->end) < 0)
+                *known = (struct memory_data) { 0 };
+        return begin >= known->begin && end <= known->end;
+}
+
 void memory_fini(struct memory *memory) {
         if (memory->fd >= 0)
                 close(memory->fd);
@@ -121,7 +129,7 @@ int memory_grow(struct memory *memory, uint64_t size) {
         return ftruncate(memory->fd, (off_t) size) < 0 ? -errno : 0;
 }
 
-static int memory_reopen(int fd, int flags, int *ret_fd) {
+int memory_reopen(int fd, int flags, int *ret_fd) {
         char path[64];
         int copy;
 

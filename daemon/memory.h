@@ -30,6 +30,13 @@ int memory_inode(const struct memory *memory, uint64_t *ret);
 /* The next range from offset on that is in RAM; of huge pages that is not told, and it is all the rest. -ENXIO: there is none. */
 int memory_next_data(const struct memory *memory, uint64_t offset, uint64_t *ret_begin, uint64_t *ret_end);
 
+/* Is all from begin to end in RAM? known: what was found out before, zeroed at first. */
+struct memory_data {
+        uint64_t begin;
+        uint64_t end;
+};
+bool memory_has_data(const struct memory *memory, uint64_t begin, uint64_t end, struct memory_data *known);
+
 /* Of the kernel's pages it is made of, bytes. */
 uint64_t memory_page_size(const struct memory *memory);
 
@@ -45,6 +52,9 @@ int memory_punch(struct memory *memory, uint64_t offset, uint64_t length);
 /* Copies out of it, or into it where no mapping can be used for that: of huge pages, within one. */
 int memory_read(struct memory *memory, uint64_t offset, void *buf, size_t length);
 int memory_write(struct memory *memory, uint64_t offset, const void *buf, size_t length);
+
+/* Another descriptor of a file that is open, as open(2) with these flags gives one. */
+int memory_reopen(int fd, int flags, int *ret_fd);
 
 /* A read-only descriptor of a memfd: who holds only that cannot change it. */
 int memory_reopen_readonly(int fd, int *ret_fd);

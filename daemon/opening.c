@@ -1,41 +1,136 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <stddef.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "closing.h"
 #include "fault.h"
 #include "fileh.h"
 #include "handle.h"
 #include "inject.h"
+#include "log.h"
 #include "opening.h"
 
-/* The memory and the ledger, for a client that does not have them yet. */
-static int opening_fds(struct handle *handle, int fds[static 2]) {
+#define OPENING_FDS_MAX 3
+
+/* --- answering ---------------------------------------------------------------------------------------------------------------------------------- */
+
+/* The memory, the ledger and the spill file if there is one, for a client that does not have them yet. */
+static int opening_fds(struct handle *handle, int fds[static OPENING_FDS_MAX], unsigned *ret_n) {
+        const struct fileh *fileh = handle->fileh;
+        unsigned n = 0;
         int r;
 
-        r = handle_open_memory(handle, &fds[0]);
-        if (r < 0)
-                return r == -EAGAIN ? -EBUSY : r;
-        r = ledger_file_open(&handle->fileh->ledger, &fds[1]);
-        if (r < 0)
-                close(fds[0]);
+        r = handle_open_memory(handle, &fds[n]);
+        if (r == -EAGAIN)
+                r = -EBUSY;
+        if (r == 0)
+                r = ledger_file_open(&fileh->ledger, &fds[++n]);
+        if (r == 0 && spill_file_is_there(&fileh->spill))
+                r = spill_file_open(&fileh->spill, &fds[++n]);
+        if (r == 0) {
+                *ret_n = n + 1;
+                return 0;
+        }
+        while (n-- > 0)
+                close(fds[n]);
         return r;
 }
 
-int opening_answer(struct handle *handle, const struct reply_to *to) {
+/* On failure nothing was answered. */
+static int opening_answer(struct handle *handle, const struct reply_to *to) {
         struct pager *pager = handle->fileh->pager;
-        bool needs_fds = to->id == WIRE_OPEN;
+        int fds[OPENING_FDS_MAX], r;
         union wire_msg msg;
-        int fds[2], r;
+        unsigned n_fds = 0;
 
-        r = needs_fds ? opening_fds(handle, fds) : 0;
+        r = to->id == WIRE_OPEN ? opening_fds(handle, fds, &n_fds) : 0;
         if (r < 0)
                 return r;
         wire_init(&msg, to->id | WIRE_REPLY, to->serial);
         msg.open_reply.handle = handle->id;
         msg.open_reply.size = handle->fileh->size;
-        pager->reply(pager, to->peer, &msg, fds, needs_fds ? 2 : 0);
+        pager->reply(pager, to->peer, &msg, fds, n_fds);
         INJECT(OPENING_ANSWERED);
         fault_listen(handle);
         return 0;
+}
+
+int opening_handle(struct handle *handle, const struct reply_to *to) {
+        int r;
+
+        if (handle->fileh->n_awaited > 0) {
+                handle->awaits_fileh = true;
+                handle->opening = *to;
+                return 0;
+        }
+        r = opening_answer(handle, to);
+        if (r < 0)
+                closing_handle(handle, NULL);
+        return r;
+}
+
+/* Who cannot be given the handle is answered with the error, and has to open anew. */
+static void opening_answer_late(struct handle *handle, int error) {
+        struct pager *pager = handle->fileh->pager;
+        int r = error;
+
+        handle->awaits_fileh = false;
+        if (r == 0)
+                r = opening_answer(handle, &handle->opening);
+        if (handle->opening.id == WIRE_ADOPT)
+                INJECT(ADOPT_ANSWERED);
+        if (r < 0) {
+                pager_reply_error(pager, &handle->opening, r);
+                closing_handle(handle, NULL);
+        }
+}
+
+void opening_ended(struct fileh *fileh, int error) {
+        struct handle *handle, *next;
+
+        if (--fileh->n_awaited > 0)
+                return;
+        fileh_ref(fileh);
+        for (handle = TAILQ_FIRST(&fileh->handles); handle; handle = next) {
+                next = TAILQ_NEXT(handle, entry);
+                if (handle->awaits_fileh)
+                        opening_answer_late(handle, error);
+        }
+        fileh_unref(fileh);
+}
+
+/* --- the spill file ----------------------------------------------------------------------------------------------------------------------------- */
+
+/* Once for each reason: files are opened all the time. */
+static void opening_complain(struct pager *pager, int error) {
+        if (error < 0 && error != pager->spill.create_error)
+                log_warning("cannot make a file in %s to spill changes to: %s (when the pool is full of changes, who needs room waits; see --spill-dir)",
+                            pager->options.spill_dir, strerror(-error));
+        pager->spill.create_error = error;
+}
+
+/* Without a spill file all works, but for spilling. */
+static void opening_on_spill_file(struct ring_op *op, int result) {
+        struct fileh *fileh = (struct fileh *) ((char *) op - offsetof(struct fileh, spill_op));
+        int r = result < 0 || fileh->is_closing ? result : fileh_set_spill_file(fileh, result);
+
+        if (result >= 0 && !spill_file_is_there(&fileh->spill))
+                close(result);
+        opening_complain(fileh->pager, r < 0 ? r : 0);
+        opening_ended(fileh, 0);
+        fileh_unref(fileh);
+}
+
+void opening_begin(struct fileh *fileh) {
+        struct pager *pager = fileh->pager;
+
+        if (pager->options.spill_dir_fd < 0 || (!fileh->is_shared && !fileh->has_writer))
+                return;
+        fileh->n_awaited++;
+        fileh_ref(fileh);
+        fileh->spill_op.done = opening_on_spill_file;
+        spill_file_create(pager->ring, &fileh->spill_op, pager->options.spill_dir_fd);
 }

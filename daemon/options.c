@@ -27,7 +27,9 @@ static const char options_help[] =
         "  --socket-mode MODE      permissions of the socket, octal (default: 0660)\n"
         "  --socket-group GROUP    group of the socket: who may connect\n"
         "  --pool SIZE             RAM for pages: bytes, or with K, M, G, T; at least 256K (default: a quarter of the RAM)\n"
-        "  --room-timeout SECONDS  how long a fault waits when all pages of the pool are dirty (default: 10)\n"
+        "  --spill-dir PATH        folder for changes that do not fit into the pool, or none (default: " OPTIONS_SPILL_DIR_DEFAULT ")\n"
+        "  --spill-size SIZE       how much they may take there (default: half of what is free there now)\n"
+        "  --room-timeout SECONDS  how long a fault waits when the pool is full of changes that cannot go there (default: 10)\n"
         "  --reclaim-batch PAGES   clean pages dropped at a time, 1 to 65536 (default: 64)\n"
         "  --uid-peers N           clients that one user may have (default: a sixteenth of the open files allowed, at most 1024)\n"
         "  --uid-handles N         handles that they may have together (default: the same, at most 16384)\n"
@@ -46,6 +48,8 @@ enum options_id {
         OPTION_SOCKET_MODE,
         OPTION_SOCKET_GROUP,
         OPTION_POOL,
+        OPTION_SPILL_DIR,
+        OPTION_SPILL_SIZE,
         OPTION_ROOM_TIMEOUT,
         OPTION_RECLAIM_BATCH,
         OPTION_UID_PEERS,
@@ -65,6 +69,8 @@ static const struct option options_table[] = {
         { "socket-mode", required_argument, NULL, OPTION_SOCKET_MODE },
         { "socket-group", required_argument, NULL, OPTION_SOCKET_GROUP },
         { "pool", required_argument, NULL, OPTION_POOL },
+        { "spill-dir", required_argument, NULL, OPTION_SPILL_DIR },
+        { "spill-size", required_argument, NULL, OPTION_SPILL_SIZE },
         { "room-timeout", required_argument, NULL, OPTION_ROOM_TIMEOUT },
         { "reclaim-batch", required_argument, NULL, OPTION_RECLAIM_BATCH },
         { "uid-peers", required_argument, NULL, OPTION_UID_PEERS },
@@ -177,6 +183,13 @@ static int options_take(struct options *options, int id, const char *text, const
         case OPTION_POOL:
                 *ret_allowed = "a size of at least 64 pages of 4096 bytes (256K), like 512M or 2G";
                 return options_pool(text, &options->pool_bytes);
+        case OPTION_SPILL_DIR:
+                *ret_allowed = "the path of a folder, or none";
+                options->spill_dir = strcmp(text, "none") == 0 ? NULL : text;
+                return *text ? 0 : -EINVAL;
+        case OPTION_SPILL_SIZE:
+                *ret_allowed = "a size, like 512M or 20G";
+                return size_parse(text, &options->spill_bytes);
         case OPTION_ROOM_TIMEOUT:
                 *ret_allowed = "seconds, like 10 or 0.5";
                 return seconds_parse(text, &options->pager.room_timeout_usec);
@@ -227,7 +240,9 @@ enum options_result options_parse(int argc, char **argv, struct options *ret) {
                 .socket_mode = 0660,
                 .socket_group = (gid_t) -1,
                 .pool_bytes = options_quarter_of_ram(),
-                .pager = { .room_timeout_usec = OPTIONS_ROOM_TIMEOUT_USEC, .reclaim_batch = OPTIONS_RECLAIM_BATCH },
+                .spill_dir = OPTIONS_SPILL_DIR_DEFAULT,
+                .spill_bytes = UINT64_MAX,
+                .pager = { .room_timeout_usec = OPTIONS_ROOM_TIMEOUT_USEC, .reclaim_batch = OPTIONS_RECLAIM_BATCH, .spill_dir_fd = -1 },
                 .lends = true,
                 .ready_fd = -1,
                 .private_fd = -1,

@@ -13,12 +13,15 @@
 #include "pager.h"
 
 #define OPTIONS_SOCKET_DEFAULT "/run/bigfiled/bigfiled.sock"
+#define OPTIONS_SPILL_DIR_DEFAULT "/var/tmp"
 
 struct options {
         const char *socket_path; /* of argv */
         mode_t socket_mode;
         gid_t socket_group; /* (gid_t) -1: leave it */
         uint64_t pool_bytes;
+        const char *spill_dir; /* of argv; NULL: nothing is spilled */
+        uint64_t spill_bytes;  /* UINT64_MAX: not given */
         struct pager_options pager;
         struct account_limits limits; /* 0: not said */
         bool lends;

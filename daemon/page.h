@@ -20,17 +20,21 @@ struct page_links {
 
 struct page {
         uint64_t block;
-        struct page_links lru; /* pager->lru -> page->lru */
+        union {
+                struct page_links lru; /* pager->lru or pager->parked -> page->lru */
+                uint32_t unspill;      /* number of the load in pager->loads, while PAGE_UNSPILLING */
+        };
         union {
                 struct page_links dirty; /* fileh->dirty, storing or unsynced -> page->dirty, while state_is_dirty() or PAGE_UNSYNCED */
                 uint32_t load;           /* number of the load in pager->loads, while PAGE_LOADING */
         };
         uint32_t fileh;  /* number in pager->filehs */
-        uint16_t error;  /* why the load failed, while PAGE_FAILED */
+        uint16_t error;  /* why the load failed, while PAGE_FAILED, or PAGE_SPILLED if not 0 */
         uint8_t state;   /* enum page_state; assigned by fileh_set_state() alone */
-        bool on_lru : 1;   /* dirty pages that reached its end are not, until they are clean */
-        bool has_room : 1; /* its bytes are counted in the pool */
-        bool is_seen : 1;  /* its content was found in the memory, while that is adopted */
+        bool on_lru : 1;    /* dirty pages that reached its end are not, until they are clean */
+        bool is_parked : 1; /* but there, while PAGE_DIRTY, if they can be spilled */
+        bool has_room : 1;  /* its bytes are counted in the pool */
+        bool is_seen : 1;   /* its content was found in the memory, while that is adopted */
 };
 
 /* All pages of one pager. */

@@ -13,6 +13,7 @@ int pager_init(struct pager *pager, struct pool *pool, const struct pager_option
         bufs_init(&pager->bufs);
         pages_init(&pager->pages);
         pagelist_init(&pager->lru, PAGELIST_LRU);
+        pagelist_init(&pager->parked, PAGELIST_LRU);
         idtable_init(&pager->filehs);
         idtable_init(&pager->handles);
         idtable_init(&pager->loads);
@@ -23,6 +24,7 @@ int pager_init(struct pager *pager, struct pool *pool, const struct pager_option
         accounts_init(&pager->accounts, &options->limits);
         TAILQ_INIT(&pager->absent_waiters);
         TAILQ_INIT(&pager->holds);
+        TAILQ_INIT(&pager->sweep_queue);
         return 0;
 }
 

@@ -37,6 +37,21 @@ struct pager_options {
         uint64_t room_timeout_usec; /* how long a load waits for room */
         unsigned reclaim_batch;     /* pages */
         struct account_limits limits;
+        int spill_dir_fd;           /* folder of the spill files, borrowed; -1: none are made */
+        const char *spill_dir;      /* its name, for messages */
+        uint64_t spill_bytes;       /* what they may take of the disk */
+};
+
+/* How it goes with spilling (spill.c). */
+struct spill {
+        uint64_t n_bytes; /* on their way to the disk */
+        bool is_full;     /* the files have reached their limit */
+        bool is_failing;  /* what was written last failed */
+        uint64_t pause_usec;  /* after the next failure */
+        uint64_t paused_till; /* monotonic, microseconds */
+        bool timer_is_set;
+        struct ring_op timer;
+        int create_error; /* of the last file that could not be made */
 };
 
 /* Whom to answer. */
@@ -53,6 +68,7 @@ struct pager {
         struct bufs bufs;
         struct pages pages;
         struct pagelist lru;    /* most recently used first -> page->lru */
+        struct pagelist parked; /* dirty pages that can be spilled, the least recently used first -> page->lru */
         struct idtable filehs;  /* struct fileh */
         struct idtable handles; /* struct handle */
         struct idtable loads;   /* struct load */
@@ -73,6 +89,8 @@ struct pager {
         struct ring_op stray_timer;
         bool stray_timer_is_set;
         bool is_reclaiming; /* between the low and the high mark */
+        struct spill spill;
+        TAILQ_HEAD(, fileh) sweep_queue; /* whose spill files may have room to give back -> fileh->sweep_entry */
 
         /* Set by the thread that runs it: how to answer a peer, and how to be rid of one. fds are taken. */
         void (*reply)(struct pager *pager, uint64_t peer, union wire_msg *msg, const int *fds, unsigned n_fds);

@@ -18,7 +18,9 @@
 #include "pager_thread.h"
 #include "quota.h"
 #include "reclaim.h"
+#include "spill.h"
 #include "stray.h"
+#include "sweep.h"
 
 /* What is under way when the daemon ends gets so long. */
 #define PAGER_THREAD_END_USEC 3000000u
@@ -141,6 +143,7 @@ static void pager_thread_begin_end(struct pager_thread *thread) {
                 ring_cancel(pager->ring, &pager->quota_timer);
         absent_end(pager);
         stray_end(pager);
+        spill_stop(pager);
         thread->end_op.done = pager_thread_on_end_timer;
         ring_timer(pager->ring, &thread->end_op, ring_now() + PAGER_THREAD_END_USEC);
 }
@@ -204,10 +207,11 @@ static void pager_thread_on_in(struct ring_op *op, int result) {
 
 /* --- inside the thread: its life ---------------------------------------------------------------------------------------------------------------- */
 
-/* One turn: what has ended, what was asked, a step of each job, then what waits for room, which any of these may have made, and some reclaim. It
- * sleeps only if none of them has more to do. */
+/* One turn: what has ended, what was asked, a step of each job, then what waits for room, which any of these may have made, and some reclaim and
+ * spilling. It sleeps only if none of them has more to do. */
 static int pager_thread_turn(struct pager_thread *thread, bool *is_idle) {
         struct pager *pager = &thread->pager;
+        bool reclaims, spills;
         int r;
 
         r = ring_run(pager->ring, *is_idle);
@@ -218,7 +222,10 @@ static int pager_thread_turn(struct pager_thread *thread, bool *is_idle) {
                 load_room_changed(pager);
         if (pager->quota_is_freed)
                 quota_changed(pager);
-        *is_idle = !reclaim_continue(pager) && jobs_is_idle(&pager->jobs);
+        reclaims = reclaim_continue(pager);
+        sweep_continue(pager);
+        spills = spill_continue(pager);
+        *is_idle = !reclaims && !spills && jobs_is_idle(&pager->jobs);
         return 0;
 }
 

@@ -235,6 +235,7 @@ static struct request peer_request(const struct peer *peer, const struct chan_pa
                 .uffd = -1,
                 .memory_fd = -1,
                 .ledger_fd = -1,
+                .spill_fd = -1,
         };
 }
 
@@ -266,6 +267,8 @@ static int peer_take_files(struct peer *peer, struct chan_packet *packet, struct
         if (packet->msg.header.id == WIRE_ADOPT) {
                 request->memory_fd = chan_packet_take(packet, 2);
                 request->ledger_fd = chan_packet_take(packet, 3);
+                if (packet->n_fds > 4)
+                        request->spill_fd = chan_packet_take(packet, 4);
         }
         return 0;
 }
@@ -309,6 +312,11 @@ static void peer_on_pool_stat(struct peer *peer, struct chan_packet *packet) {
         reply.msg.pool_stat_reply.loads = pool_counter(pool, POOL_LOADS);
         reply.msg.pool_stat_reply.stores = pool_counter(pool, POOL_STORES);
         reply.msg.pool_stat_reply.evictions = pool_counter(pool, POOL_EVICTIONS);
+        reply.msg.pool_stat_reply.spill_limit_bytes = pool_counter(pool, POOL_SPILL_LIMIT_BYTES);
+        reply.msg.pool_stat_reply.spill_file_bytes = pool_counter(pool, POOL_SPILL_FILE_BYTES);
+        reply.msg.pool_stat_reply.spilled_bytes = pool_counter(pool, POOL_SPILLED_BYTES);
+        reply.msg.pool_stat_reply.spills = pool_counter(pool, POOL_SPILLS);
+        reply.msg.pool_stat_reply.unspills = pool_counter(pool, POOL_UNSPILLS);
         peer_answer(peer, &reply);
 }
 

@@ -78,8 +78,8 @@ static bool place_needs_two_steps(const struct place_run *run, const struct file
 }
 
 /* If the mapping does not take the content (the client has changed its address space, or something lies in the memory already), the memory does. */
-static int place_run_fill(struct place_run *run, struct fileh *fileh) {
-        if (run->target && mapping_fill(run->target, run->block, run->n, run->buf, run->write) == 0)
+static int place_run_fill(struct place_run *run, struct fileh *fileh, enum uffd_copy how) {
+        if (run->target && mapping_fill(run->target, run->block, run->n, run->buf, how) == 0)
                 return 0;
         run->target = NULL;
         return memory_write(&fileh->memory, run->block << fileh->block_shift, run->buf, run->n << fileh->block_shift);
@@ -96,14 +96,42 @@ static void place_run_show(const struct place_run *run) {
 static void place_run_fail(const struct place_run *run, struct fileh *fileh, int error) {
         struct waiter *w;
 
+        fileh->has_failed |= fileh_state(fileh, run->block) == PAGE_UNSPILLING;
         place_run_event(run, fileh, STAILQ_EMPTY(&run->waiters) ? EVENT_LOAD_ENDED : fileh_failure(fileh), error);
         INJECT(PLACE_FAILED);
         STAILQ_FOREACH(w, &run->waiters, entry)
                 mapping_poison(w->mapping, run->block);
 }
 
+static int place_run_fill_or_fail(struct place_run *run, struct fileh *fileh, enum uffd_copy how) {
+        int r = place_run_fill(run, fileh, how);
+
+        if (r < 0) {
+                (void) memory_punch(&fileh->memory, run->block << fileh->block_shift, run->n << fileh->block_shift); /* what came half way */
+                place_run_fail(run, fileh, r);
+        }
+        return r;
+}
+
+/* What comes back from the spill file is called dirty only when all of it is there: until then a daemon that takes it up finds it in the spill file. Only
+ * after that who waits goes on, and may write. */
+static int place_run_unspilled(struct place_run *run, struct fileh *fileh) {
+        int r;
+
+        r = place_run_fill_or_fail(run, fileh, UFFD_COPY_QUIETLY);
+        if (r < 0)
+                return r;
+        place_run_event(run, fileh, EVENT_LOADED, 0);
+        run->write = true;
+        if (run->target && mapping_protect(run->target, run->block, run->n, false) < 0)
+                mapping_wake(run->target, run->block); /* its threads fault once more */
+        place_run_show(run);
+        pool_count(fileh->pager->pool, POOL_UNSPILLS, (int64_t) run->n);
+        return 0;
+}
+
 /* The states come first: once a page can be written, the ledger must call it dirty. */
-static int place_run_content(struct place_run *run, struct fileh *fileh) {
+static int place_run_loaded(struct place_run *run, struct fileh *fileh) {
         bool write = run->write;
         int r;
 
@@ -112,12 +140,9 @@ static int place_run_content(struct place_run *run, struct fileh *fileh) {
         INJECT(PLACE_CALLED);
         if (run->write)
                 INJECT(PLACE_CALLED_DIRTY);
-        r = place_run_fill(run, fileh);
-        if (r < 0) {
-                (void) memory_punch(&fileh->memory, run->block << fileh->block_shift, run->n << fileh->block_shift); /* what came half way */
-                place_run_fail(run, fileh, r);
+        r = place_run_fill_or_fail(run, fileh, run->write ? UFFD_COPY_WRITABLE : UFFD_COPY_PROTECTED);
+        if (r < 0)
                 return r;
-        }
         INJECT(PLACE_FILLED);
         if (run->write)
                 INJECT(PLACE_WRITABLE);
@@ -133,6 +158,12 @@ static int place_run_content(struct place_run *run, struct fileh *fileh) {
         fileh->n_loads += run->n;
         pool_count(fileh->pager->pool, POOL_LOADS, (int64_t) run->n);
         return 0;
+}
+
+static int place_run_content(struct place_run *run, struct fileh *fileh) {
+        if (fileh_state(fileh, run->block) == PAGE_UNSPILLING)
+                return place_run_unspilled(run, fileh);
+        return place_run_loaded(run, fileh);
 }
 
 int place_content(struct fileh *fileh, uint32_t load, struct waiters *waiters, uint64_t block, uint64_t n, const void *buf) {

@@ -25,6 +25,11 @@ enum pool_counter {
         POOL_STORES,
         POOL_EVICTIONS,
         POOL_LINGERING, /* filehs that nobody has open, and somebody may come back to */
+        POOL_SPILL_LIMIT_BYTES, /* what spill files may take of the disk; 0: nothing is spilled */
+        POOL_SPILL_FILE_BYTES,  /* and what they do take */
+        POOL_SPILLED_BYTES,     /* pages that are there alone */
+        POOL_SPILLS,            /* pages spilled */
+        POOL_UNSPILLS,          /* and brought back */
         N_POOL_COUNTERS,
 };
 

@@ -32,20 +32,23 @@ static enum job_result range_drop_end(struct range_dropping *range) {
         return JOB_DONE;
 }
 
-static void range_drop_page(struct range_dropping *range, struct drop *drop, uint32_t id) {
-        struct fileh *fileh = range->fileh;
+/* A page goes, wherever its content is or is on its way to. */
+static void range_lose_page(struct drop *drop, struct fileh *fileh, uint32_t id, enum page_event event) {
         enum page_state state = pages_get(&fileh->pager->pages, id)->state;
 
-        if (state_is_clean(state))
-                drop_add(drop, fileh, id, EVENT_INVALIDATE, 0);
-        else if (range->what == RANGE_CLEAN)
-                return;
-        else if (state == PAGE_LOADING)
-                load_abandon(fileh, id);
-        else if (!state_is_dirty(state))
-                (void) fileh_page_event(fileh, id, EVENT_INVALIDATE, 0);
-        else if (range->what == RANGE_ALL)
-                drop_add(drop, fileh, id, EVENT_INVALIDATE, 0);
+        if (state_is_resident(state))
+                drop_add(drop, fileh, id, event, 0);
+        else if (state_is_loading(state))
+                load_abandon(fileh, id, event);
+        else
+                (void) fileh_page_event(fileh, id, event, 0);
+}
+
+static void range_drop_page(struct range_dropping *range, struct drop *drop, uint32_t id) {
+        enum page_state state = pages_get(&range->fileh->pager->pages, id)->state;
+
+        if (range->what == RANGE_ALL || state_is_clean(state) || (range->what == RANGE_ALL_BUT_DIRTY && !state_is_dirty(state)))
+                range_lose_page(drop, range->fileh, id, EVENT_INVALIDATE);
 }
 
 /* The next page of the range, or 0 at its end. Blocks that are in RAM nowhere are many and cost little, but not nothing. */
@@ -117,7 +120,7 @@ struct range_discard {
  * page may stay. */
 static void range_discard_list(struct range_discard *range, struct drop *drop, struct pagelist *list, uint32_t *n_left, unsigned *n) {
         while (*n_left > 0 && list->first && *n < JOB_STEP_PAGES) {
-                drop_add(drop, range->fileh, list->first, EVENT_DISCARD, 0);
+                range_lose_page(drop, range->fileh, list->first, EVENT_DISCARD);
                 --*n_left;
                 ++*n;
         }
@@ -193,11 +196,12 @@ static void range_load_wait(struct range_load *range, struct waiters *waiters, u
                 range->n_waits++;
 }
 
-/* As many blocks as are EMPTY in a row, and for which there is room without much ado. */
+/* As many blocks as are EMPTY in a row, or SPILLED, and for which there is room without much ado. */
 static uint64_t range_load_run(const struct range_load *range) {
         struct fileh *fileh = range->fileh;
         struct pager *pager = fileh->pager;
         uint64_t n_max = LOAD_RUN_BYTES >> fileh->block_shift, n = 1;
+        enum page_state state = fileh_state(fileh, range->next);
 
         if (pool_free(pager->pool) < LOAD_RUN_BYTES)
                 (void) reclaim_batch(pager, LOAD_RUN_BYTES);
@@ -205,8 +209,7 @@ static uint64_t range_load_run(const struct range_load *range) {
                 n_max = pool_free(pager->pool) >> fileh->block_shift;
         if (n_max > pager->pool->bytes >> fileh->block_shift >> 3) /* the last run must not push out the first of the same range */
                 n_max = pager->pool->bytes >> fileh->block_shift >> 3;
-        while (n < n_max && range->next + n < range->end && fileh_state(fileh, range->next + n) == PAGE_EMPTY &&
-               !fileh_page(fileh, range->next + n))
+        while (n < n_max && range->next + n < range->end && fileh_state(fileh, range->next + n) == state)
                 n++;
         return n;
 }
@@ -234,10 +237,16 @@ static bool range_load_block(struct range_load *range) {
                 return true;
         }
         switch (pages_get(&fileh->pager->pages, id)->state) {
+        case PAGE_SPILLED:
+                range_load_begin(range);
+                return true;
         case PAGE_LOADING:
+        case PAGE_UNSPILLING:
                 range_load_wait(range, &load_of_page(fileh, id)->waiters, range->next);
                 break;
         case PAGE_STORING_DROPPED:
+        case PAGE_SPILLING_DROPPED:
+        case PAGE_STORING_SPILLED:
                 range_load_wait(range, &fileh->store_waiters, range->next);
                 return false;
         case PAGE_FAILED:
@@ -248,6 +257,17 @@ static bool range_load_block(struct range_load *range) {
         }
         range->next++;
         return true;
+}
+
+/* Pages that could not be brought back before can now: their poison is the client's to take away. */
+static void range_load_answer(const struct range_load *range) {
+        struct pager *pager = range->fileh->pager;
+        union wire_msg msg;
+
+        wire_init(&msg, range->to.id | WIRE_REPLY, range->to.serial);
+        msg.header.flags = range->fileh->has_failed ? WIRE_LOAD_HEALED : 0;
+        msg.reply.error = range->error;
+        pager->reply(pager, range->to.peer, &msg, NULL, 0);
 }
 
 static enum job_result range_load_step(struct job *job) {
@@ -266,7 +286,7 @@ static enum job_result range_load_step(struct job *job) {
         if (range->error == 0 && range->next < range->end)
                 return JOB_MORE;
         if (range->has_reply)
-                pager_reply_error(range->fileh->pager, &range->to, range->error);
+                range_load_answer(range);
         fileh_unref(range->fileh);
         free(range);
         return JOB_DONE;

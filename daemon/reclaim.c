@@ -9,13 +9,12 @@
 
 /* A dirty page at the end of the order of use steps out of it, so that none is looked at twice; a page being loaded is in use. True: it was such a
  * one. */
-static bool reclaim_pass_over(struct pager *pager, struct fileh *fileh, uint32_t id, struct page *page) {
+static bool reclaim_pass_over(struct fileh *fileh, uint32_t id, const struct page *page) {
         if (!state_is_dirty(page->state)) {
                 fileh_touch(fileh, id);
                 return true;
         }
-        pagelist_remove(&pager->lru, &pager->pages, id);
-        page->on_lru = false;
+        fileh_park(fileh, id);
         return false;
 }
 
@@ -31,7 +30,7 @@ uint64_t reclaim_batch(struct pager *pager, uint64_t bytes) {
                 struct fileh *fileh = idtable_get(&pager->filehs, page->fileh);
 
                 if (!state_is_clean(page->state)) {
-                        n_loading += reclaim_pass_over(pager, fileh, id, page);
+                        n_loading += reclaim_pass_over(fileh, id, page);
                         continue;
                 }
                 drop_add(&drop, fileh, id, EVENT_EVICT, 0);
@@ -52,6 +51,6 @@ bool reclaim_continue(struct pager *pager) {
         if (missing == 0)
                 pager->is_reclaiming = false;
         if (pager->is_reclaiming && reclaim_batch(pager, missing) == 0)
-                pager->is_reclaiming = false; /* nothing clean is left: a fault begins it anew */
+                pager->is_reclaiming = false; /* nothing clean is left: a fault begins it anew, and what is dirty may be spilled (spill.c) */
         return pager->is_reclaiming;
 }

@@ -73,7 +73,10 @@ static int request_new_fileh(struct pager *pager, struct request *request, const
         if (r < 0)
                 return r;
         request->file_fd = -1;
-        r = params->memory_fd >= 0 ? adopt_new(fileh) : 0;
+        if (params->memory_fd >= 0)
+                r = adopt_new(fileh);
+        else
+                opening_begin(fileh);
         if (r < 0) {
                 fileh_unref(fileh);
                 return r;
@@ -96,15 +99,7 @@ static int request_open_handle(struct request *request, struct fileh *fileh, con
                 handle_expect(handle, request->memory_fd);
                 request->memory_fd = -1;
         }
-        if (fileh->is_adopting) {
-                handle->awaits_adoption = true;
-                handle->adoption = to;
-                return REQUEST_TAKEN;
-        }
-        r = opening_answer(handle, &to);
-        if (r < 0)
-                closing_handle(handle, NULL);
-        return r < 0 ? r : REQUEST_TAKEN;
+        return request_taken(opening_handle(handle, &to));
 }
 
 /* found: the fileh to join, or NULL. */
@@ -137,6 +132,7 @@ static bool request_open_params(const struct request *request, struct fileh_para
                 .fd = request->file_fd,
                 .memory_fd = -1,
                 .ledger_fd = -1,
+                .spill_fd = -1,
         };
         return request_block_size_is_valid(ret->block_size, ret->is_huge) && ret->size <= WIRE_FILE_MAX;
 }
@@ -249,6 +245,7 @@ static int request_adopt(struct pager *pager, struct request *request) {
                 return -EBUSY;
         params.memory_fd = request->memory_fd;
         params.ledger_fd = request->ledger_fd;
+        params.spill_fd = request->spill_fd;
         return request_open_with(pager, request, found, &params);
 }
 
@@ -465,7 +462,7 @@ void request_handle(struct pager *pager, struct request *request) {
 }
 
 unsigned request_take_fds(struct request *request, int fds[static WIRE_FDS_MAX]) {
-        int *all[] = { &request->file_fd, &request->uffd, &request->memory_fd, &request->ledger_fd };
+        int *all[] = { &request->file_fd, &request->uffd, &request->memory_fd, &request->ledger_fd, &request->spill_fd };
         unsigned n = 0;
 
         for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {

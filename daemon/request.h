@@ -24,6 +24,7 @@ struct request {
         int uffd;
         int memory_fd; /* of WIRE_ADOPT alone */
         int ledger_fd;
+        int spill_fd; /* the same; -1: none came */
 };
 
 /* Answers it, now or later. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -125,6 +126,22 @@ void ring_sync(struct ring *ring, struct ring_op *op, int fd) {
         struct io_uring_sqe *sqe = ring_sqe(ring);
 
         io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+        ring_begin(ring, sqe, op);
+}
+
+void ring_open(struct ring *ring, struct ring_op *op, int dir_fd, const char *path, int flags, unsigned mode) {
+        struct io_uring_sqe *sqe = ring_sqe(ring);
+
+        io_uring_prep_openat(sqe, dir_fd, path, flags, mode);
+        ring_set_may_block(sqe, true);
+        ring_begin(ring, sqe, op);
+}
+
+void ring_punch(struct ring *ring, struct ring_op *op, int fd, uint64_t offset, uint64_t length) {
+        struct io_uring_sqe *sqe = ring_sqe(ring);
+
+        io_uring_prep_fallocate(sqe, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t) offset, (off_t) length);
+        ring_set_may_block(sqe, true);
         ring_begin(ring, sqe, op);
 }
 

@@ -39,6 +39,10 @@ void ring_read_events(struct ring *ring, struct ring_op *op, int fd, void *buf, 
 void ring_sync(struct ring *ring, struct ring_op *op, int fd); /* fdatasync */
 void ring_poll(struct ring *ring, struct ring_op *op, int fd); /* until it can be read; result: poll(2)'s events */
 
+/* On files of our own, by a kernel thread, as it may wait for the disk: opening, and giving a range back to the file system. */
+void ring_open(struct ring *ring, struct ring_op *op, int dir_fd, const char *path, int flags, unsigned mode); /* path lives till the end */
+void ring_punch(struct ring *ring, struct ring_op *op, int fd, uint64_t offset, uint64_t length);
+
 /* Closes a descriptor, which it takes: of a file served by another process, close(2) waits for that one, perhaps for ever. */
 void ring_close(struct ring *ring, int fd);
 

@@ -17,6 +17,9 @@ enum page_event {
         EVENT_LOAD_ENDED,   /* the same, and none waits */
         EVENT_STORE,        /* a writeout takes its content */
         EVENT_STORED,       /* its store ended; it is not to be marked, or failed */
+        EVENT_SPILL,        /* the pool wants its room, and it is dirty */
+        EVENT_SPILLED,      /* its content is in the spill file */
+        EVENT_SPILL_FAILED, /* it is not, or not whole */
         EVENT_MARK,         /* it is to count as stored: at the end of its store, or without one */
         EVENT_MARK_SYNCED,  /* the same, and the file was flushed since */
         EVENT_SYNCED,       /* the file was flushed */
@@ -31,9 +34,9 @@ enum page_event {
 enum page_action {
         ACTION_IMPOSSIBLE, /* the pager asks no such thing: an assert catches it */
         ACTION_NONE,
-        ACTION_LOAD,       /* begin a load; the thread waits for it */
+        ACTION_LOAD,       /* begin a load, from the file or from the spill file; the thread waits for it */
         ACTION_WAIT_LOAD,  /* the thread waits for the load under way */
-        ACTION_WAIT_STORE, /* the thread waits for the store under way, then asks again */
+        ACTION_WAIT_STORE, /* the thread waits for the store, or the spilling, under way, then asks again */
         ACTION_MAP_RO,     /* show it, write-protected */
         ACTION_MAP_RW,     /* show it writable */
         ACTION_PLACE,      /* put what was loaded into the memory and show it to who waits */
@@ -42,7 +45,7 @@ enum page_action {
         ACTION_UNPROTECT,  /* make it writable again where it is mapped */
         ACTION_DROP,       /* out of the memory, and so out of every mapping */
         ACTION_ABANDON,    /* the load under way is no longer for it; who waits asks again */
-        ACTION_WAKE,       /* who waits for the store asks again */
+        ACTION_WAKE,       /* who waits for the store, or the spilling, asks again */
 };
 
 struct page_transition {
@@ -61,10 +64,19 @@ bool state_is_resident(enum page_state state);
 /* Is it in the memory, and may be dropped at any time? */
 bool state_is_clean(enum page_state state);
 
-/* Is its content lost if it is dropped? */
+/* Is its content lost if it is dropped? In RAM or spilled. */
 bool state_is_dirty(enum page_state state);
 
 /* Is its content on the way to the file? */
 bool state_is_storing(enum page_state state);
+
+/* Is its content on the way to the spill file? */
+bool state_is_spilling(enum page_state state);
+
+/* Is its content in the spill file alone? */
+bool state_is_spilled(enum page_state state);
+
+/* Does a load wait for its end? */
+bool state_is_loading(enum page_state state);
 
 #endif

@@ -91,13 +91,19 @@ int uffd_wake(int fd, uint64_t address, uint64_t length) {
 }
 
 /* The kernel may stop half way: it says EAGAIN and how far it came. EAGAIN with nothing done is another matter. */
-int uffd_copy(int fd, uint64_t address, const void *buf, uint64_t length, bool protect) {
+int uffd_copy(int fd, uint64_t address, const void *buf, uint64_t length, enum uffd_copy how) {
+        static const uint64_t modes[] = {
+                [UFFD_COPY_WRITABLE] = 0,
+                [UFFD_COPY_PROTECTED] = UFFDIO_COPY_MODE_WP,
+                [UFFD_COPY_QUIETLY] = UFFDIO_COPY_MODE_WP | UFFDIO_COPY_MODE_DONTWAKE,
+        };
+
         for (uint64_t done = 0; done < length;) {
                 struct uffdio_copy copy = {
                         .dst = address + done,
                         .src = (uint64_t) (uintptr_t) buf + done,
                         .len = length - done,
-                        .mode = protect ? UFFDIO_COPY_MODE_WP : 0,
+                        .mode = modes[how],
                 };
 
                 if (ioctl(fd, UFFDIO_COPY, &copy) < 0 && (errno != EAGAIN || copy.copy <= 0))

@@ -52,8 +52,13 @@ int uffd_probe(uint64_t *ret_features);
 /* /dev/userfaultfd, for lending to clients. */
 int uffd_open_device(int *ret_fd);
 
-/* Puts new pages at address, filled from buf, and wakes who waits. -EEXIST: a page is there already. */
-int uffd_copy(int fd, uint64_t address, const void *buf, uint64_t length, bool protect);
+/* Puts new pages at address, filled from buf. -EEXIST: a page is there already. */
+enum uffd_copy {
+        UFFD_COPY_WRITABLE,  /* and wakes who waits */
+        UFFD_COPY_PROTECTED, /* the same */
+        UFFD_COPY_QUIETLY,   /* write-protected; who waits is woken by uffd_protect() or uffd_wake() */
+};
+int uffd_copy(int fd, uint64_t address, const void *buf, uint64_t length, enum uffd_copy how);
 
 /* Maps pages of page_size that are in the memory, and wakes who waits; those mapped already stay as they are. -EFAULT: a page is not in the memory. */
 int uffd_continue(int fd, uint64_t address, uint64_t length, uint64_t page_size, bool protect);

@@ -11,6 +11,10 @@
  *
  * With SYNC a page stays STORING, and so in RAM, until the flush has succeeded: if that fails, all of it is dirty again. Without, it is UNSYNCED until the next
  * flush (flush.h).
+ *
+ * Pages that are spilled are read from the spill file into the run's buffer, piece by piece, and stored from there; they stay where they are. One that is on its
+ * way to the spill file is waited for, which is short and needs no room. One on its way back is taken out of its load's hands: waiting for that could be waiting
+ * for room that only this writeout makes.
  */
 
 #include <assert.h>
@@ -26,12 +30,14 @@
 #include "flush.h"
 #include "handle.h"
 #include "inject.h"
+#include "load.h"
 #include "log.h"
 #include "store.h"
 #include "writeout.h"
 
 /* A run is not longer than this, or one block; so many bytes are on their way at a time, or one run. */
 #define WRITEOUT_RUN_BYTES (UINT64_C(1) << 20)
+#define WRITEOUT_RUN_BLOCKS (WRITEOUT_RUN_BYTES / WIRE_BLOCK_MIN)
 #define WRITEOUT_WINDOW_BYTES (UINT64_C(8) << 20)
 
 struct writeout_run {
@@ -39,6 +45,9 @@ struct writeout_run {
         struct writeout *writeout;
         uint64_t block;
         uint64_t n;
+        uint64_t spilled[WRITEOUT_RUN_BLOCKS / 64]; /* a bit for each that comes from the spill file */
+        uint64_t n_filled;  /* of them, those whose content is in the buffer */
+        int fill_error;     /* why not the others; they are not written */
         uint64_t n_good;    /* of them, those that are in the file */
         uint64_t n_alone;   /* after an error: those behind the good ones that were written one by one since */
         uint64_t n_written; /* by the write under way */
@@ -68,8 +77,8 @@ struct writeout {
         } phase;
         uint32_t n_to_collect;
         struct blocksort blocks;
-        uint64_t data_begin; /* a range of the memory that is known to have content */
-        uint64_t data_end;
+        struct memory_data known; /* of the memory, to have content */
+        bool is_held_up; /* the next block is on its way to the spill file */
         struct writeout_runs runs;   /* under way, in order of offset */
         struct writeout_runs stored; /* ended well, and wait for the flush */
         uint64_t n_bytes;            /* under way */
@@ -132,6 +141,12 @@ static void writeout_protect(struct fileh *fileh, uint64_t block, uint64_t n, bo
                 fileh->pager->drop_peer(fileh->pager, handle->peer, "its memory cannot be write-protected");
 }
 
+/* A page that counts as stored while it is not in RAM is not here any more if a flush fails. */
+static void writeout_note_gone(struct fileh *fileh, uint64_t block, enum page_event event) {
+        if (event == EVENT_MARK && state_is_spilled(fileh_state(fileh, block)))
+                fileh->n_unsynced_gone++;
+}
+
 /* The store of these blocks has ended; each that is still here is told so. Whoever waited because the page was dropped meanwhile asks again. */
 static void writeout_end_pages(struct fileh *fileh, uint64_t block, uint64_t n, enum page_event event) {
         struct waiters waiters = STAILQ_HEAD_INITIALIZER(waiters);
@@ -142,6 +157,7 @@ static void writeout_end_pages(struct fileh *fileh, uint64_t block, uint64_t n, 
 
                 if (i > 0)
                         INJECT(WRITEOUT_MARKING);
+                writeout_note_gone(fileh, block + i, event);
                 if (id && state_is_storing(pages_get(&fileh->pager->pages, id)->state) &&
                     fileh_page_event(fileh, id, event, 0) == ACTION_UNPROTECT)
                         n_unprotect++;
@@ -188,20 +204,19 @@ static enum job_result writeout_collect(struct writeout *w) {
 
 /* Does the memory have the whole content of a block? A client may have taken it away: then there is nothing to store, zeros least of all. */
 static bool writeout_has_content(struct writeout *w, uint64_t block) {
-        uint64_t begin = block << w->fileh->block_shift, end = begin + w->fileh->block_size;
+        uint64_t begin = block << w->fileh->block_shift;
 
-        if (begin >= w->data_begin && end <= w->data_end)
-                return true;
-        if (memory_next_data(&w->fileh->memory, begin, &w->data_begin, &w->data_end) < 0)
-                w->data_begin = w->data_end = 0;
-        return begin >= w->data_begin && end <= w->data_end;
+        return memory_has_data(&w->fileh->memory, begin, begin + w->fileh->block_size, &w->known);
 }
 
 /* Is the block to be stored, and can it be? */
 static bool writeout_is_due(struct writeout *w, uint64_t block) {
+        enum page_state state = fileh_state(w->fileh, block);
         struct drop drop;
 
-        if (fileh_state(w->fileh, block) != PAGE_DIRTY)
+        if (state == PAGE_SPILLED || state == PAGE_UNSPILLING)
+                return true;
+        if (state != PAGE_DIRTY)
                 return false;
         if (writeout_has_content(w, block))
                 return true;
@@ -211,13 +226,17 @@ static bool writeout_is_due(struct writeout *w, uint64_t block) {
         return false;
 }
 
-/* The next run of neighbours that are still DIRTY, at most n_max. Returns its length, 0 at the end. */
+/* The next run of neighbours that are still dirty, at most n_max. Returns its length; 0: at the end, or it is held up. */
 static uint64_t writeout_take_run(struct writeout *w, uint64_t n_max, uint64_t *ret_block) {
         uint64_t block, n = 0;
 
+        w->is_held_up = false;
         while (n < n_max && blocksort_peek(&w->blocks, &block)) {
                 bool is_dirty = writeout_is_due(w, block);
 
+                w->is_held_up = state_is_spilling(fileh_state(w->fileh, block));
+                if (w->is_held_up)
+                        break;
                 if (n > 0 && (!is_dirty || block != *ret_block + n))
                         break;
                 blocksort_pop(&w->blocks);
@@ -227,12 +246,34 @@ static uint64_t writeout_take_run(struct writeout *w, uint64_t n_max, uint64_t *
         return n;
 }
 
+static void writeout_on_spilled(struct job *job, int error) {
+        struct writeout *w = (struct writeout *) job;
+
+        (void) error;
+        job_wake(&w->fileh->pager->jobs, job);
+}
+
+/* Nothing else is under way. */
+static enum job_result writeout_wait_for_spilling(struct writeout *w) {
+        if (waiters_add_job(&w->fileh->store_waiters, 0, (struct job_waiter) { &w->job, writeout_on_spilled }) == 0)
+                return JOB_WAIT;
+        w->error = -ENOMEM;
+        return JOB_MORE;
+}
+
 /* No page may count as clean, or be copied, while it can be written: first it is protected, then the ledger is told. */
 static void writeout_protect_run(struct fileh *fileh, uint64_t block, uint64_t n, enum page_event event) {
         writeout_protect(fileh, block, n, true);
         INJECT(WRITEOUT_PROTECTED);
-        for (uint64_t i = 0; i < n; i++)
-                (void) fileh_page_event(fileh, fileh_page(fileh, block + i), event, 0);
+        for (uint64_t i = 0; i < n; i++) {
+                uint32_t id = fileh_page(fileh, block + i);
+
+                writeout_note_gone(fileh, block + i, event);
+                if (fileh_state(fileh, block + i) == PAGE_UNSPILLING)
+                        load_abandon(fileh, id, event);
+                else
+                        (void) fileh_page_event(fileh, id, event, 0);
+        }
 }
 
 /* --- storing ------------------------------------------------------------------------------------------------------------------------------------ */
@@ -269,7 +310,7 @@ static void writeout_run_write(struct writeout_run *run) {
 static void writeout_on_stored_alone(struct writeout_run *run, int error) {
         if (error < 0)
                 run->n_good += run->n_alone;
-        else if (run->n_good + ++run->n_alone < run->n) {
+        else if (run->n_good + ++run->n_alone < run->n_filled) {
                 writeout_run_write(run);
                 return;
         }
@@ -283,13 +324,90 @@ static void writeout_on_stored(struct store_request *request, int error) {
                 writeout_on_stored_alone(run, error);
                 return;
         }
-        run->n_good = error < 0 ? request->n_done >> run->writeout->fileh->block_shift : run->n;
+        run->n_good = error < 0 ? request->n_done >> run->writeout->fileh->block_shift : run->n_filled;
         run->error = error;
         run->n_written = 1;
-        if (error == 0 || run->n == 1)
+        if (error == 0)
+                writeout_run_ended(run, run->fill_error);
+        else if (run->n_filled == 1)
                 writeout_run_ended(run, error);
         else
                 writeout_run_write(run);
+}
+
+/* What is in the buffer is written, up to where something could not be had. */
+static void writeout_run_filled(struct writeout_run *run, int error) {
+        run->fill_error = error;
+        run->n_written = run->n_filled;
+        if (run->n_filled > 0)
+                writeout_run_write(run);
+        else
+                writeout_run_ended(run, error);
+}
+
+static void writeout_run_fill(struct writeout_run *run);
+
+static void writeout_on_unspilled(struct store_request *request, int error) {
+        struct writeout_run *run = (struct writeout_run *) ((char *) request - offsetof(struct writeout_run, request));
+        bool is_whole = error == 0 && request->n_done == request->length;
+
+        run->n_filled += request->n_done >> run->writeout->fileh->block_shift;
+        if (is_whole)
+                writeout_run_fill(run);
+        else
+                writeout_run_filled(run, error < 0 ? error : -EIO);
+}
+
+static bool writeout_run_is_spilled(const struct writeout_run *run, uint64_t i) {
+        return run->spilled[i / 64] >> i % 64 & 1;
+}
+
+/* A page that was dropped since the run began is read all the same: what is written in its place must be something that was there. */
+static void writeout_run_unspill(struct writeout_run *run) {
+        struct fileh *fileh = run->writeout->fileh;
+        uint64_t skip = run->n_filled << fileh->block_shift, n = 1;
+
+        while (run->n_filled + n < run->n && writeout_run_is_spilled(run, run->n_filled + n))
+                n++;
+        run->request = (struct store_request) {
+                .buf = (char *) run->buf + skip,
+                .offset = (run->block << fileh->block_shift) + skip,
+                .length = (uint32_t) (n << fileh->block_shift),
+                .done = writeout_on_unspilled,
+        };
+        store_read(fileh->spill.store, &run->request);
+}
+
+static void writeout_run_fill(struct writeout_run *run) {
+        while (run->n_filled < run->n && !writeout_run_is_spilled(run, run->n_filled))
+                run->n_filled++;
+        if (run->n_filled < run->n)
+                writeout_run_unspill(run);
+        else
+                writeout_run_filled(run, 0);
+}
+
+/* All that is in RAM is copied at once, while it is protected. */
+static int writeout_run_copy(struct writeout_run *run) {
+        struct fileh *fileh = run->writeout->fileh;
+        uint64_t n;
+
+        for (uint64_t first = 0; first < run->n; first += n) {
+                uint64_t skip = first << fileh->block_shift;
+                int r;
+
+                n = 1;
+                if (fileh_state(fileh, run->block + first) == PAGE_STORING_SPILLED) {
+                        run->spilled[first / 64] |= UINT64_C(1) << first % 64;
+                        continue;
+                }
+                while (first + n < run->n && fileh_state(fileh, run->block + first + n) != PAGE_STORING_SPILLED)
+                        n++;
+                r = memory_read(&fileh->memory, (run->block << fileh->block_shift) + skip, (char *) run->buf + skip, n << fileh->block_shift);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 static void writeout_run_store(struct writeout_run *run) {
@@ -299,14 +417,13 @@ static void writeout_run_store(struct writeout_run *run) {
         writeout_protect_run(fileh, run->block, run->n, EVENT_STORE);
         INJECT(WRITEOUT_CALLED);
         run->buf = bufs_get(&fileh->pager->bufs, writeout_run_bytes(run));
-        r = run->buf ? memory_read(&fileh->memory, run->block << fileh->block_shift, run->buf, writeout_run_bytes(run)) : -ENOMEM;
-        if (r < 0) {
+        r = run->buf ? writeout_run_copy(run) : -ENOMEM;
+        if (r < 0)
                 writeout_run_ended(run, r);
-                return;
+        else {
+                INJECT(WRITEOUT_COPIED);
+                writeout_run_fill(run);
         }
-        INJECT(WRITEOUT_COPIED);
-        run->n_written = run->n;
-        writeout_run_write(run);
 }
 
 /* Begins the next run. False: there is none, or no memory for it. */
@@ -366,6 +483,8 @@ static enum job_result writeout_store(struct writeout *w) {
                 return run->has_ended ? JOB_MORE : JOB_WAIT;
         if (writeout_is_waiting(w))
                 return JOB_WAIT;
+        if (w->is_held_up && w->error == 0 && !w->fileh->is_closing)
+                return writeout_wait_for_spilling(w);
         w->phase = writeout_wants(w, WIRE_WRITEOUT_SYNC) ? WRITEOUT_SYNCS : WRITEOUT_MARKS;
         return JOB_MORE;
 }
@@ -445,6 +564,8 @@ static enum job_result writeout_mark(struct writeout *w) {
                 return JOB_MORE;
         if (writeout_is_waiting(w))
                 return JOB_WAIT;
+        if (!writeout_wants(w, WIRE_WRITEOUT_STORE) && w->is_held_up && w->error == 0)
+                return writeout_wait_for_spilling(w);
         writeout_end(w);
         return JOB_DONE;
 }

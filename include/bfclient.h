@@ -65,6 +65,13 @@
  *   longer again, with zeros where nothing was stored (as bf_resize() does). bf_invalidate() and a load show what is there then.
  *   Grown: the handle keeps its size until bf_resize(), which cuts nothing off; what others have put behind that size is never written over.
  *   Written: pages in RAM do not change; bf_invalidate() makes the next touch load them.
+ *
+ * Changes larger than the pool
+ *   When dirty pages fill the pool, the daemon moves those touched least recently to a file without a name on its own disk (bigfiled --spill-dir, --spill-size),
+ *   and brings them back when they are touched. bf_writeout() stores them, bf_discard() and bf_close() drop them, as all others.
+ *   Where nothing can be spilled, or no more, who touches a page not in RAM waits for room, and after a time (bigfiled --room-timeout) gets SIGBUS, with ENOMEM.
+ *   If a spilled page cannot be brought back, for an error of that disk or for lack of room, its change is not lost: the thread gets SIGBUS, and the page stays
+ *   spilled. bf_load() over it tries again, and where that succeeds the page can be touched as before. bf_writeout() and bf_discard() go on as well.
  */
 
 #include <stddef.h>
@@ -86,7 +93,8 @@ struct bf_fileh;
  *   NULL                 $BIGFILED_SOCKET if set, else /run/bigfiled/bigfiled.sock if a daemon answers there or refuses in words, else as "spawn:".
  *   "unix:PATH"          the socket at PATH.
  *   "spawn:"             a private daemon, started for this client and ended with it (or with this process). If it is killed, another is started.
- *   "spawn:KEY=VALUE,…"  the same with settings: pool=SIZE (64M, 2G, …; default 64M), room-timeout=SECONDS, daemon=PATH of the program bigfiled.
+ *   "spawn:KEY=VALUE,…"  the same with settings: pool=SIZE (64M, 2G, …; default 64M), spill-dir=PATH (or none), spill-size=SIZE, room-timeout=SECONDS
+ *                        (see bigfiled --help), daemon=PATH of the program bigfiled.
  *                        Without daemon=, $BIGFILED_PROGRAM if set, else the installed one.
  *
  * Without a privilege for userfaultfd, "spawn:" still works, but then a system call given memory that is not loaded fails with EFAULT.
@@ -218,7 +226,7 @@ enum bf_page_state {
         BF_PAGE_LOADED,  /* in RAM, as in the file when it was loaded or stored */
         BF_PAGE_DIRTY,   /* in RAM, written since */
         BF_PAGE_STORING, /* dirty, a store is under way */
-        BF_PAGE_SPILLED, /* dirty, kept by the daemon outside RAM */
+        BF_PAGE_SPILLED, /* dirty, kept by the daemon on its disk, not in RAM */
 };
 
 /* The state of the page at offset (any byte of it): an enum bf_page_state, or a negative errno. No round trip: it reads the shared ledger.
@@ -229,7 +237,7 @@ struct bf_stat {
         uint64_t size;           /* of the file, bytes */
         uint64_t block_size;     /* bytes */
         uint64_t resident_bytes; /* pages in RAM */
-        uint64_t dirty_bytes;    /* of these, dirty */
+        uint64_t dirty_bytes;    /* changes not stored, in RAM or spilled */
         uint64_t loads;          /* pages loaded since the fileh was opened */
         uint64_t stores;         /* pages stored */
         uint64_t evictions;      /* clean pages dropped to make room */
@@ -260,7 +268,7 @@ int bf_open_ops(struct bf_client *client, const struct bf_file_ops *ops, void *f
 struct bf_pool_stat {
         uint64_t pool_bytes;     /* the size of the pool */
         uint64_t resident_bytes; /* in use */
-        uint64_t dirty_bytes;    /* of these, dirty */
+        uint64_t dirty_bytes;    /* changes not stored, in RAM or spilled */
         uint64_t peers;          /* connected clients, this one included */
         uint64_t filehs;
         uint64_t mappings;
@@ -271,6 +279,17 @@ struct bf_pool_stat {
 };
 
 int bf_pool_stat(struct bf_client *client, struct bf_pool_stat *ret);
+
+struct bf_spill_stat {
+        uint64_t limit_bytes;   /* what the spill files may take of their disk; 0: nothing is spilled */
+        uint64_t file_bytes;    /* what they take now; more than is spilled, as room is given back in the background */
+        uint64_t spilled_bytes; /* changes that are there, and not in RAM */
+        uint64_t spills;        /* pages spilled since the daemon started */
+        uint64_t unspills;      /* and brought back */
+};
+
+/* How much of all changes is spilled: see "Changes larger than the pool". */
+int bf_spill_stat(struct bf_client *client, struct bf_spill_stat *ret);
 
 /* Drops clean pages, least recently used first, until bytes (rounded up to pages) are free of them; 0: all that are clean. Dirty pages stay.
  * *ret_reclaimed (may be NULL) gets the bytes dropped. -EPERM unless root or the user the daemon runs as. */

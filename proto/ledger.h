@@ -32,6 +32,8 @@ struct ledger_header {
         uint64_t is_shared;  /* 1: of a fileh that clients share */
         uint64_t generation; /* how many daemons have had it, the one that made it included */
         uint64_t sync_under_way; /* 1: a flush of the file was asked for, and what came of it is not in the states yet */
+        uint64_t spill_device; /* of the file that dirty pages go to when RAM is short; both 0: there is none */
+        uint64_t spill_inode;
 };
 
 /* Page states, as they are in a word. The numbers are part of the protocol. */
@@ -44,7 +46,13 @@ enum page_state {
         PAGE_STORING_DIRTIED = 5, /* the same, but written again since */
         PAGE_STORING_DROPPED = 6, /* dropped while its content was on the way to the file: not in RAM, not to be loaded before the store has ended */
         PAGE_FAILED = 7,          /* its load failed: not in RAM, poisoned where it was touched; the word holds the errno */
-        PAGE_UNSYNCED = 14,       /* as LOADED, but was stored since the file was last flushed; 8 to 13 are reserved */
+        PAGE_SPILLING = 8,          /* dirty, write-protected, its content on the way to the spill file */
+        PAGE_SPILLING_DIRTIED = 9,  /* the same, but written again since */
+        PAGE_SPILLING_DROPPED = 10, /* dropped while its content was on the way there: not in RAM, and its place there not to be written before that has ended */
+        PAGE_SPILLED = 11,          /* dirty, in the spill file, not in RAM; the word holds the errno if bringing it back failed */
+        PAGE_UNSPILLING = 12,       /* dirty, in the spill file, being brought back */
+        PAGE_STORING_SPILLED = 13,  /* dirty, in the spill file, its content on the way from there to the file */
+        PAGE_UNSYNCED = 14,       /* as LOADED, but was stored since the file was last flushed */
         N_PAGE_STATES,
 };
 

@@ -22,7 +22,7 @@ struct wire_entry {
 static const struct wire_entry requests[N_WIRE_IDS] = {
         [WIRE_HELLO] = { "HELLO", sizeof(struct wire_hello), 0, 0, 0, RESERVED(wire_hello) },
         [WIRE_OPEN] = { "OPEN", sizeof(struct wire_open), 2, 2, WIRE_OPEN_SHARED | WIRE_OPEN_HUGE | WIRE_OPEN_READONLY, 0 },
-        [WIRE_ADOPT] = { "ADOPT", sizeof(struct wire_open), 4, 4, WIRE_OPEN_SHARED | WIRE_OPEN_HUGE | WIRE_OPEN_READONLY, 0 },
+        [WIRE_ADOPT] = { "ADOPT", sizeof(struct wire_open), 4, 5, WIRE_OPEN_SHARED | WIRE_OPEN_HUGE | WIRE_OPEN_READONLY, 0 },
         [WIRE_SHOWN] = { "SHOWN", sizeof(struct wire_handle), 0, 0, 0, RESERVED(wire_handle) },
         [WIRE_CLOSE] = { "CLOSE", sizeof(struct wire_handle), 0, 0, 0, RESERVED(wire_handle) },
         [WIRE_MAP] = { "MAP", sizeof(struct wire_map), 0, 0, 0, RESERVED(wire_map) },
@@ -41,7 +41,7 @@ static const struct wire_entry requests[N_WIRE_IDS] = {
 
 static const struct wire_entry replies[N_WIRE_IDS] = {
         [WIRE_HELLO] = { "HELLO reply", sizeof(struct wire_hello_reply), 0, 1, 0, 0 },
-        [WIRE_OPEN] = { "OPEN reply", sizeof(struct wire_open_reply), 0, 2, 0, 0 },
+        [WIRE_OPEN] = { "OPEN reply", sizeof(struct wire_open_reply), 0, 3, 0, 0 },
         [WIRE_ADOPT] = { "ADOPT reply", sizeof(struct wire_open_reply), 0, 0, 0, 0 },
         [WIRE_SHOWN] = { "SHOWN reply", sizeof(struct wire_reply), 0, 0, 0, RESERVED(wire_reply) },
         [WIRE_CLOSE] = { "CLOSE reply", sizeof(struct wire_reply), 0, 0, 0, RESERVED(wire_reply) },
@@ -51,7 +51,7 @@ static const struct wire_entry replies[N_WIRE_IDS] = {
         [WIRE_WRITEOUT] = { "WRITEOUT reply", sizeof(struct wire_reply), 0, 0, 0, RESERVED(wire_reply) },
         [WIRE_DISCARD] = { "DISCARD reply", sizeof(struct wire_reply), 0, 0, 0, RESERVED(wire_reply) },
         [WIRE_INVALIDATE] = { "INVALIDATE reply", sizeof(struct wire_reply), 0, 0, 0, RESERVED(wire_reply) },
-        [WIRE_LOAD] = { "LOAD reply", sizeof(struct wire_reply), 0, 0, 0, RESERVED(wire_reply) },
+        [WIRE_LOAD] = { "LOAD reply", sizeof(struct wire_reply), 0, 0, WIRE_LOAD_HEALED, RESERVED(wire_reply) },
         [WIRE_ADVISE] = { "ADVISE reply", sizeof(struct wire_reply), 0, 0, 0, RESERVED(wire_reply) },
         [WIRE_STAT] = { "STAT reply", sizeof(struct wire_stat_reply), 0, 0, 0, RESERVED(wire_stat_reply) },
         [WIRE_POOL_STAT] = { "POOL_STAT reply", sizeof(struct wire_pool_stat_reply), 0, 0, 0, RESERVED(wire_pool_stat_reply) },

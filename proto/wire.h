@@ -18,7 +18,7 @@
 
 /* Limits: every limit of the protocol is here. */
 #define WIRE_MSG_MAX 256                           /* bytes of a message */
-#define WIRE_FDS_MAX 4                             /* descriptors with a message */
+#define WIRE_FDS_MAX 5                             /* descriptors with a message */
 #define WIRE_REQUESTS_MAX 64                       /* requests of one peer without a reply yet */
 #define WIRE_HANDLES_MAX 4096                      /* open handles of one peer */
 #define WIRE_MAPPINGS_MAX 65536                    /* mappings of one peer */
@@ -82,14 +82,16 @@ struct wire_hello_reply {
 #define WIRE_OPEN_HUGE (1u << 1)
 #define WIRE_OPEN_READONLY (1u << 2)
 
-/* descriptors of WIRE_OPEN: the file, the userfaultfd; of WIRE_ADOPT: the same, and the memory and the ledger that another daemon made */
+/* descriptors of WIRE_OPEN: the file, the userfaultfd; of WIRE_ADOPT: the same, and the memory, the ledger and the spill file,
+ * if there is one, that another daemon made */
 struct wire_open {
         struct wire_header header;
         uint64_t size; /* of the file, bytes, as the client sees it */
         uint64_t block_size;
 };
 
-/* descriptors: the memory (opened read-only for a read-only handle), the ledger (read-only); none for WIRE_ADOPT */
+/* descriptors: the memory (opened read-only for a read-only handle), the ledger (read-only), the spill file (read-only) if there is one; none for
+ * WIRE_ADOPT */
 struct wire_open_reply {
         struct wire_header header;
         int32_t error;
@@ -107,6 +109,9 @@ struct wire_handle {
 #define WIRE_WRITEOUT_STORE (1u << 0)
 #define WIRE_WRITEOUT_MARKSTORED (1u << 1)
 #define WIRE_WRITEOUT_SYNC (1u << 2)
+
+/* of the reply to WIRE_LOAD: pages of the range may be poisoned in the client's mappings, and need not be any more */
+#define WIRE_LOAD_HEALED (1u << 0)
 
 struct wire_map {
         struct wire_header header;
@@ -190,6 +195,11 @@ struct wire_pool_stat_reply {
         uint64_t loads;
         uint64_t stores;
         uint64_t evictions;
+        uint64_t spill_limit_bytes;
+        uint64_t spill_file_bytes;
+        uint64_t spilled_bytes;
+        uint64_t spills;
+        uint64_t unspills;
 };
 
 struct wire_reclaim_reply {

@@ -18,14 +18,28 @@ static bool address_skip(const char **text, const char *prefix) {
         return true;
 }
 
-static int address_set_path(struct address *address, const char *path) {
+static int address_copy_path(char to[static ADDRESS_PATH_MAX], const char *path) {
         size_t n = strlen(path);
 
         if (n == 0)
                 return errmsg_set(-EINVAL, "the path in the address is empty");
-        if (n >= sizeof(address->path))
+        if (n >= ADDRESS_PATH_MAX)
                 return errmsg_set(-EINVAL, "the path in the address is too long: %zu bytes", n);
-        memcpy(address->path, path, n + 1);
+        memcpy(to, path, n + 1);
+        return 0;
+}
+
+static int address_set_path(struct address *address, const char *path) {
+        return address_copy_path(address->path, path);
+}
+
+static int setting_spill_dir(struct address *address, const char *value) {
+        return address_copy_path(address->spill_dir, value);
+}
+
+static int setting_spill_size(struct address *address, const char *value) {
+        if (size_parse(value, &address->spill_size) < 0)
+                return errmsg_set(-EINVAL, "\"" ERRMSG_NAME "\" is no size for spill-size= (a number of bytes, or with K, M, G or T)", value);
         return 0;
 }
 
@@ -47,6 +61,8 @@ static const struct {
 } settings[] = {
         { "pool=", setting_pool },
         { "room-timeout=", setting_room_timeout },
+        { "spill-dir=", setting_spill_dir },
+        { "spill-size=", setting_spill_size },
         { "daemon=", address_set_path },
 };
 
@@ -54,8 +70,8 @@ static int address_parse_setting(struct address *address, const char *setting) {
         for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
                 if (address_skip(&setting, settings[i].prefix))
                         return settings[i].set(address, setting);
-        return errmsg_set(-EINVAL, "unknown setting \"" ERRMSG_NAME "\" behind \"spawn:\" (known are pool=SIZE, room-timeout=SECONDS, daemon=PATH)",
-                          setting);
+        return errmsg_set(-EINVAL, "unknown setting \"" ERRMSG_NAME "\" behind \"spawn:\" (known are pool=SIZE, spill-dir=PATH, spill-size=SIZE, room-timeout=SECONDS, "
+                          "daemon=PATH)", setting);
 }
 
 static int address_parse_settings(struct address *address, const char *text) {
@@ -80,7 +96,9 @@ static int address_parse_settings(struct address *address, const char *text) {
 }
 
 int address_parse(const char *text, const char *socket, struct address *ret_address) {
-        struct address address = { .kind = ADDRESS_DEFAULT, .pool = ADDRESS_DEFAULT_POOL, .room_timeout_usec = UINT64_MAX };
+        struct address address = {
+                .kind = ADDRESS_DEFAULT, .pool = ADDRESS_DEFAULT_POOL, .room_timeout_usec = UINT64_MAX, .spill_size = UINT64_MAX
+        };
         int r;
 
         if (!text && socket && *socket) {

@@ -22,7 +22,9 @@ struct address {
         enum address_kind kind;
         char path[ADDRESS_PATH_MAX];
         uint64_t pool;              /* bytes */
-        uint64_t room_timeout_usec; /* UINT64_MAX: the daemon's own */
+        uint64_t room_timeout_usec; /* UINT64_MAX: the daemon's own, as in the next ones */
+        uint64_t spill_size;        /* bytes */
+        char spill_dir[ADDRESS_PATH_MAX]; /* "" */
 };
 
 /* text: as bf_connect() takes it, NULL included. socket: what $BIGFILED_SOCKET holds, or NULL. -EINVAL, and sets bf_errmsg(). */

@@ -41,7 +41,11 @@ static int dial_unix(const struct dial *dial, int (*connect)(const char *path, i
 
 static int dial_private(const struct dial *dial, int *ret_socket) {
         const struct private settings = {
-                .program = dial->address.path, .pool = dial->address.pool, .room_timeout_usec = dial->address.room_timeout_usec,
+                .program = dial->address.path,
+                .pool = dial->address.pool,
+                .room_timeout_usec = dial->address.room_timeout_usec,
+                .spill_size = dial->address.spill_size,
+                .spill_dir = dial->address.spill_dir,
         };
 
         return private_start(&settings, ret_socket);

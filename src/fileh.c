@@ -149,6 +149,7 @@ int fileh_new(struct session *session, struct handles *handles, const char *name
                 .uffd = -1,
                 .memory = -1,
                 .ledger = -1,
+                .spill = -1,
                 .mappings = LIST_HEAD_INITIALIZER(fileh->mappings),
         };
         pthread_mutex_init(&fileh->growth, NULL);
@@ -170,6 +171,7 @@ void fileh_free(struct bf_fileh *fileh) {
         if (!fileh)
                 return;
         assert(LIST_EMPTY(&fileh->mappings));
+        fileh_close_fd(fileh->spill);
         fileh_close_fd(fileh->ledger);
         fileh_close_fd(fileh->memory);
         fileh_close_fd(fileh->uffd);

@@ -48,6 +48,7 @@ struct bf_fileh {
         int uffd;
         int memory;
         int ledger;
+        int spill;              /* -1: none */
         pthread_mutex_t growth; /* one bf_resize() at a time, or one could shrink what the other has grown; outermost */
         pthread_mutex_t lock;   /* guards what follows */
         LIST_HEAD(, mapping) mappings;

@@ -11,7 +11,7 @@
 #include "ledger_read.h"
 #include "process.h"
 
-/* A page dropped or failed has no content in RAM; whether a page being stored has been written again is the daemon's own business. */
+/* A page dropped or failed has no content in RAM; whether a page being stored or spilled has been written again is the daemon's own business. */
 static const enum bf_page_state look_states[N_PAGE_STATES] = {
         [PAGE_EMPTY] = BF_PAGE_EMPTY,
         [PAGE_LOADING] = BF_PAGE_LOADING,
@@ -21,6 +21,12 @@ static const enum bf_page_state look_states[N_PAGE_STATES] = {
         [PAGE_STORING_DIRTIED] = BF_PAGE_STORING,
         [PAGE_STORING_DROPPED] = BF_PAGE_EMPTY,
         [PAGE_FAILED] = BF_PAGE_EMPTY,
+        [PAGE_SPILLING] = BF_PAGE_DIRTY,
+        [PAGE_SPILLING_DIRTIED] = BF_PAGE_DIRTY,
+        [PAGE_SPILLING_DROPPED] = BF_PAGE_EMPTY,
+        [PAGE_SPILLED] = BF_PAGE_SPILLED,
+        [PAGE_UNSPILLING] = BF_PAGE_SPILLED,
+        [PAGE_STORING_SPILLED] = BF_PAGE_STORING,
         [PAGE_UNSYNCED] = BF_PAGE_LOADED,
 };
 
@@ -60,7 +66,7 @@ int bf_fault_error(const void *addr, int *ret_error) {
         (void) ledger_read_word(entry.ledger, (entry.offset + ((uintptr_t) addr - entry.address)) / entry.block_size, &word);
         if (!registry_is_current(&ticket))
                 return -ENOENT;
-        error = ledger_word_state(word) == PAGE_FAILED ? ledger_word_error(word) : entry.error;
+        error = ledger_word_error(word) != 0 ? ledger_word_error(word) : entry.error; /* of a FAILED page, or of one that could not be brought back */
         if (error == 0)
                 return -ENOENT;
         *ret_error = error;

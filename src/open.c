@@ -59,10 +59,12 @@ static void fileh_on_reply(struct call *call, int r) {
 
         if (call->reply.size > 0)
                 fileh->number = call->reply.msg.open_reply.handle;
-        if (r < 0 || call->reply.n_fds != 2)
+        if (r < 0 || call->reply.n_fds < 2)
                 return;
         fileh->memory = chan_packet_take(&call->reply, 0);
         fileh->ledger = chan_packet_take(&call->reply, 1);
+        if (call->reply.n_fds > 2)
+                fileh->spill = chan_packet_take(&call->reply, 2);
         fileh_set_open(fileh);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The daemon's pool as a whole: bf_pool_stat(), bf_pool_reclaim(). */
+/* The daemon's pool as a whole: bf_pool_stat(), bf_spill_stat(), bf_pool_reclaim(). */
 
 #include <errno.h>
 
@@ -12,19 +12,26 @@ static int pool_fail(const struct bf_client *client, int r, const char *hint, co
         return errmsg_fail(r, hint, "cannot %s of %s", what, client->dial.daemon);
 }
 
+static int pool_ask(struct bf_client *client, struct call *call) {
+        int r;
+
+        r = client_check(client);
+        if (r < 0)
+                return r;
+        wire_init(&call->msg, WIRE_POOL_STAT, 0);
+        r = session_call(&client->session, call);
+        return r < 0 ? pool_fail(client, r, NULL, "get the statistics") : 0;
+}
+
 int bf_pool_stat(struct bf_client *client, struct bf_pool_stat *ret) {
         API_CALL;
         struct call call = { .handle = NULL };
         const struct wire_pool_stat_reply *reply = &call.reply.msg.pool_stat_reply;
         int r;
 
-        r = client_check(client);
+        r = pool_ask(client, &call);
         if (r < 0)
                 return r;
-        wire_init(&call.msg, WIRE_POOL_STAT, 0);
-        r = session_call(&client->session, &call);
-        if (r < 0)
-                return pool_fail(client, r, NULL, "get the statistics");
         *ret = (struct bf_pool_stat) {
                 .pool_bytes = reply->pool_bytes,
                 .resident_bytes = reply->resident_bytes,
@@ -36,6 +43,25 @@ int bf_pool_stat(struct bf_client *client, struct bf_pool_stat *ret) {
                 .loads = reply->loads,
                 .stores = reply->stores,
                 .evictions = reply->evictions,
+        };
+        return 0;
+}
+
+int bf_spill_stat(struct bf_client *client, struct bf_spill_stat *ret) {
+        API_CALL;
+        struct call call = { .handle = NULL };
+        const struct wire_pool_stat_reply *reply = &call.reply.msg.pool_stat_reply;
+        int r;
+
+        r = pool_ask(client, &call);
+        if (r < 0)
+                return r;
+        *ret = (struct bf_spill_stat) {
+                .limit_bytes = reply->spill_limit_bytes,
+                .file_bytes = reply->spill_file_bytes,
+                .spilled_bytes = reply->spilled_bytes,
+                .spills = reply->spills,
+                .unspills = reply->unspills,
         };
         return 0;
 }

@@ -24,8 +24,9 @@
 struct private_args {
         char pool[32];
         char room_timeout[32];
+        char spill_size[32];
         char fd[16];
-        char *argv[12];
+        char *argv[16];
 };
 
 static void private_args_fill(struct private_args *args, const struct private *settings) {
@@ -45,6 +46,15 @@ static void private_args_fill(struct private_args *args, const struct private *s
                          settings->room_timeout_usec % 1000000);
                 args->argv[n++] = (char *) "--room-timeout";
                 args->argv[n++] = args->room_timeout;
+        }
+        if (settings->spill_size != UINT64_MAX) {
+                snprintf(args->spill_size, sizeof(args->spill_size), "%" PRIu64, settings->spill_size);
+                args->argv[n++] = (char *) "--spill-size";
+                args->argv[n++] = args->spill_size;
+        }
+        if (*settings->spill_dir) {
+                args->argv[n++] = (char *) "--spill-dir";
+                args->argv[n++] = (char *) settings->spill_dir;
         }
         args->argv[n] = NULL;
 }

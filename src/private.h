@@ -10,7 +10,9 @@
 struct private {
         const char *program;        /* path of bigfiled */
         uint64_t pool;              /* bytes */
-        uint64_t room_timeout_usec; /* UINT64_MAX: the daemon's own */
+        uint64_t room_timeout_usec; /* UINT64_MAX: the daemon's own, as in the next one */
+        uint64_t spill_size;        /* bytes */
+        const char *spill_dir;      /* "": the daemon's own */
 };
 
 /* *ret_fd: this side of the socket; close-on-exec. The daemon ends when the other side is closed. -ENOENT and what else posix_spawn(3) says;

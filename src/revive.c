@@ -34,14 +34,15 @@ static int revive_ask(struct revive *revive, union wire_msg *msg, uint32_t numbe
 /* --- a handle ------------------------------------------------------------------------------------------------------------------------------------- */
 
 static int revive_adopt_once(struct revive *revive, const struct bf_fileh *fileh, uint64_t size, union wire_msg *ret_reply) {
-        const int fds[] = { fileh->file, fileh->uffd, fileh->memory, fileh->ledger };
+        const int fds[] = { fileh->file, fileh->uffd, fileh->memory, fileh->ledger, fileh->spill };
+        unsigned n_fds = sizeof(fds) / sizeof(fds[0]) - (fileh->spill < 0);
         union wire_msg msg;
 
         wire_init(&msg, WIRE_ADOPT, 0);
         msg.header.flags = fileh->open_flags;
         msg.open.size = size;
         msg.open.block_size = fileh->block_size;
-        return dial_ask(&revive->line, &msg, fds, sizeof(fds) / sizeof(fds[0]), ret_reply);
+        return dial_ask(&revive->line, &msg, fds, n_fds, ret_reply);
 }
 
 /* 0: *ret_number is the handle's with this daemon, or 0: it was refused. */

@@ -72,14 +72,20 @@ int bf_discard(struct bf_fileh *fileh) {
         return r < 0 ? fileh_fail(fileh, r, NULL, "discard the changes of") : 0;
 }
 
-static int transact_send_range(struct bf_fileh *fileh, enum wire_id id, enum wire_advice advice, uint64_t offset, uint64_t length) {
+/* ret_flags (may be NULL): those of the reply, if one came. */
+static int transact_send_range(struct bf_fileh *fileh, enum wire_id id, enum wire_advice advice, uint64_t offset, uint64_t length,
+                               uint32_t *ret_flags) {
         struct call call;
+        int r;
 
         fileh_begin_call(fileh, id, &call);
         call.msg.range.advice = advice;
         call.msg.range.offset = offset;
         call.msg.range.length = length;
-        return session_call(fileh->session, &call);
+        r = session_call(fileh->session, &call);
+        if (ret_flags && call.reply.size > 0)
+                *ret_flags = call.reply.msg.header.flags;
+        return r;
 }
 
 /* Takes a mapping's part of a range out of this process's page tables; the pages themselves stay in the memory. */
@@ -117,7 +123,7 @@ int bf_invalidate(struct bf_fileh *fileh, uint64_t offset, uint64_t length) {
         r = fileh_check(fileh);
         if (r < 0)
                 return r;
-        r = transact_send_range(fileh, WIRE_INVALIDATE, 0, offset, length);
+        r = transact_send_range(fileh, WIRE_INVALIDATE, 0, offset, length, NULL);
         if (r < 0)
                 return fileh_fail(fileh, r, NULL, "invalidate pages of");
         transact_forget_failures(fileh, offset, length);
@@ -137,12 +143,15 @@ static const char *transact_load_hint(const struct bf_fileh *fileh, int error, u
 
 int bf_load(struct bf_fileh *fileh, uint64_t offset, uint64_t length) {
         API_CALL;
+        uint32_t flags = 0;
         int r;
 
         r = fileh_check(fileh);
         if (r < 0)
                 return r;
-        r = transact_send_range(fileh, WIRE_LOAD, 0, offset, length);
+        r = transact_send_range(fileh, WIRE_LOAD, 0, offset, length, &flags);
+        if (flags & WIRE_LOAD_HEALED)
+                transact_forget_failures(fileh, offset, length);
         return r < 0 ? fileh_fail(fileh, r, transact_load_hint(fileh, r, offset, length), "load pages of") : 0;
 }
 
@@ -155,7 +164,7 @@ int bf_advise(struct bf_fileh *fileh, uint64_t offset, uint64_t length, enum bf_
                 return r;
         if ((unsigned) advice >= N_WIRE_ADVICES)
                 return errmsg_set(-EINVAL, "unknown advice %d", (int) advice);
-        r = transact_send_range(fileh, WIRE_ADVISE, (enum wire_advice) advice, offset, length);
+        r = transact_send_range(fileh, WIRE_ADVISE, (enum wire_advice) advice, offset, length, NULL);
         if (r < 0)
                 return fileh_fail(fileh, r, NULL, "take advice on");
         if (advice != BF_ADVICE_WILLNEED && advice != BF_ADVICE_DONTNEED)

@@ -25,7 +25,7 @@ struct scene {
 static struct scene start(struct rig *rig, const char *room_timeout) {
         struct scene scene = { .rig = rig };
 
-        rig_daemon(rig, RIG_SMALL_POOL, "--room-timeout", room_timeout, NULL);
+        rig_daemon(rig, RIG_SMALL_POOL, RIG_NO_SPILL, "--room-timeout", room_timeout, NULL);
         scene.client = rig_client(rig);
         scene.path = rig_identity(rig, "data", N_PAGES);
         scene.fileh = rig_open(scene.client, scene.path, O_RDWR, 0);

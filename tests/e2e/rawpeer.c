@@ -136,10 +136,14 @@ bool rawpeer_open_with(const struct rig *rig, int line, int device, uint64_t fea
         msg.open.size = RAWPEER_PAGES * RIG_PAGE;
         msg.open.block_size = RIG_PAGE;
         assert_int_equal(rawpeer_call(line, &msg, fds, 2, &reply), 0);
-        assert_int_equal(reply.n_fds, 2);
+        assert_int_equal(reply.n_fds, 3);
         close(fds[0]);
         *ret_file = (struct rawpeer_file) {
-                .handle = reply.msg.open_reply.handle, .uffd = fds[1], .memory = chan_packet_take(&reply, 0), .ledger = chan_packet_take(&reply, 1)
+                .handle = reply.msg.open_reply.handle,
+                .uffd = fds[1],
+                .memory = chan_packet_take(&reply, 0),
+                .ledger = chan_packet_take(&reply, 1),
+                .spill = chan_packet_take(&reply, 2),
         };
         memory = mmap(NULL, RAWPEER_PAGES * RIG_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ret_file->memory, 0);
         assert_ptr_not_equal(memory, MAP_FAILED);
@@ -156,6 +160,7 @@ void rawpeer_close_file(struct rawpeer_file *file) {
                 close(file->uffd);
         close(file->memory);
         close(file->ledger);
+        close(file->spill);
 }
 
 void bystander_begin(struct rig *rig, struct bystander *bystander) {

@@ -40,6 +40,7 @@ struct rawpeer_file {
         int uffd;
         int memory;
         int ledger;
+        int spill;
 };
 /* With these features of its userfaultfd; false: it cannot be had so. */
 bool rawpeer_open_with(const struct rig *rig, int line, int device, uint64_t features, struct rawpeer_file *ret_file);

@@ -103,7 +103,7 @@ static void fill(const struct talker *talker, union wire_msg *msg) {
 
 /* -EPIPE: the daemon has closed. */
 static int say_something(const struct talker *talker, uint32_t serial) {
-        int fds[4] = { talker->backing, talker->file.uffd, talker->file.memory, talker->file.ledger };
+        int fds[5] = { talker->backing, talker->file.uffd, talker->file.memory, talker->file.ledger, talker->file.spill };
         unsigned id = sometimes(98) ? 2 + (unsigned) any(N_WIRE_IDS - 2) : (unsigned) any(N_WIRE_IDS + 2);
         union wire_msg msg;
         size_t size;
@@ -118,7 +118,7 @@ static int say_something(const struct talker *talker, uint32_t serial) {
                 size = any(WIRE_MSG_MAX + 1);
         if ((id == WIRE_OPEN || id == WIRE_ADOPT) && msg.header.size == sizeof(msg.open) && sometimes(90))
                 return chan_send(talker->line, &msg, fds, sometimes(5) ? (unsigned) any(5) : id == WIRE_OPEN ? 2 : 4);
-        return rawpeer_send(talker->line, &msg, size, fds[any(4)], sometimes(1) ? (unsigned) any(6) : 0);
+        return rawpeer_send(talker->line, &msg, size, fds[any(5)], sometimes(1) ? (unsigned) any(7) : 0);
 }
 
 /* Takes the replies that are there, with their descriptors; now and then waits for one, or too many requests would be under way. */

@@ -29,6 +29,9 @@
 #define RIG_LIST_MAX 64
 #define RIG_STORE_MARK (BF_WRITEOUT_STORE | BF_WRITEOUT_MARKSTORED)
 
+/* Options for a daemon that keeps all changes in the pool. */
+#define RIG_NO_SPILL "--spill-dir", "none"
+
 /* Options for a daemon with the smallest pool: 64 pages. */
 #define RIG_SMALL_POOL "--pool", "256K"
 #define RIG_SMALL_PAGES 64
@@ -114,7 +117,7 @@ uint64_t rig_file_word(const char *path, uint64_t page);
 /* Drops the n least recently used clean pages of the pool. */
 void rig_reclaim(struct bf_client *client, size_t n_pages);
 
-/* The states of the pages from this one on, a letter each: E empty, G loading (going on), L loaded, D dirty, S storing. */
+/* The states of the pages from this one on, a letter each: E empty, G loading (going on), L loaded, D dirty, S storing, P spilled. */
 #define assert_states(fileh, page, expected) rig_assert_states(fileh, page, expected, __FILE__, __LINE__)
 void rig_assert_states(struct bf_fileh *fileh, uint64_t page, const char *expected, const char *file, int line);
 

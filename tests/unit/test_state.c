@@ -102,18 +102,66 @@ static const struct row rows[] = {
         { PAGE_STORING_DROPPED, EVENT_DISCARD, PAGE_STORING_DROPPED, ACTION_NONE },
         { PAGE_STORING_DROPPED, EVENT_INVALIDATE, PAGE_STORING_DROPPED, ACTION_NONE },
 
+        /* on its way to the spill file: protected, so that it holds still; if that fails, it is dirty as before */
+        { PAGE_DIRTY, EVENT_SPILL, PAGE_SPILLING, ACTION_PROTECT },
+        { PAGE_SPILLING, EVENT_READ, PAGE_SPILLING, ACTION_MAP_RO },
+        { PAGE_SPILLING, EVENT_WRITE, PAGE_SPILLING_DIRTIED, ACTION_MAP_RW },
+        { PAGE_SPILLING, EVENT_SPILLED, PAGE_SPILLED, ACTION_DROP },
+        { PAGE_SPILLING, EVENT_SPILL_FAILED, PAGE_DIRTY, ACTION_UNPROTECT },
+        { PAGE_SPILLING, EVENT_DISCARD, PAGE_SPILLING_DROPPED, ACTION_DROP },
+        { PAGE_SPILLING, EVENT_INVALIDATE, PAGE_SPILLING_DROPPED, ACTION_DROP },
+        { PAGE_SPILLING, EVENT_VANISHED, PAGE_SPILLING_DROPPED, ACTION_DROP },
+
+        /* written meanwhile: it stays in RAM */
+        { PAGE_SPILLING_DIRTIED, EVENT_READ, PAGE_SPILLING_DIRTIED, ACTION_MAP_RW },
+        { PAGE_SPILLING_DIRTIED, EVENT_WRITE, PAGE_SPILLING_DIRTIED, ACTION_MAP_RW },
+        { PAGE_SPILLING_DIRTIED, EVENT_SPILLED, PAGE_DIRTY, ACTION_NONE },
+        { PAGE_SPILLING_DIRTIED, EVENT_SPILL_FAILED, PAGE_DIRTY, ACTION_NONE },
+        { PAGE_SPILLING_DIRTIED, EVENT_DISCARD, PAGE_SPILLING_DROPPED, ACTION_DROP },
+        { PAGE_SPILLING_DIRTIED, EVENT_INVALIDATE, PAGE_SPILLING_DROPPED, ACTION_DROP },
+        { PAGE_SPILLING_DIRTIED, EVENT_VANISHED, PAGE_SPILLING_DROPPED, ACTION_DROP },
+
+        /* dropped meanwhile: whoever wants it waits, for its place could be written again while it is being written */
+        { PAGE_SPILLING_DROPPED, EVENT_READ, PAGE_SPILLING_DROPPED, ACTION_WAIT_STORE },
+        { PAGE_SPILLING_DROPPED, EVENT_WRITE, PAGE_SPILLING_DROPPED, ACTION_WAIT_STORE },
+        { PAGE_SPILLING_DROPPED, EVENT_SPILLED, PAGE_EMPTY, ACTION_WAKE },
+        { PAGE_SPILLING_DROPPED, EVENT_SPILL_FAILED, PAGE_EMPTY, ACTION_WAKE },
+        { PAGE_SPILLING_DROPPED, EVENT_DISCARD, PAGE_SPILLING_DROPPED, ACTION_NONE },
+        { PAGE_SPILLING_DROPPED, EVENT_INVALIDATE, PAGE_SPILLING_DROPPED, ACTION_NONE },
+
+        /* spilled: a touch brings it back, a writeout stores it from there */
+        { PAGE_SPILLED, EVENT_READ, PAGE_UNSPILLING, ACTION_LOAD },
+        { PAGE_SPILLED, EVENT_WRITE, PAGE_UNSPILLING, ACTION_LOAD },
+        { PAGE_SPILLED, EVENT_STORE, PAGE_STORING_SPILLED, ACTION_NONE },
+        { PAGE_SPILLED, EVENT_MARK, PAGE_EMPTY, ACTION_NONE },
+        { PAGE_SPILLED, EVENT_DISCARD, PAGE_EMPTY, ACTION_NONE },
+        { PAGE_SPILLED, EVENT_INVALIDATE, PAGE_EMPTY, ACTION_NONE },
+
+        /* on its way back: dirty again, whoever touched it, or spilled as before; a writeout does not wait for it */
+        { PAGE_UNSPILLING, EVENT_READ, PAGE_UNSPILLING, ACTION_WAIT_LOAD },
+        { PAGE_UNSPILLING, EVENT_WRITE, PAGE_UNSPILLING, ACTION_WAIT_LOAD },
+        { PAGE_UNSPILLING, EVENT_LOADED, PAGE_DIRTY, ACTION_PLACE },
+        { PAGE_UNSPILLING, EVENT_LOAD_FAILED, PAGE_SPILLED, ACTION_POISON },
+        { PAGE_UNSPILLING, EVENT_LOAD_ENDED, PAGE_SPILLED, ACTION_NONE },
+        { PAGE_UNSPILLING, EVENT_STORE, PAGE_STORING_SPILLED, ACTION_ABANDON },
+        { PAGE_UNSPILLING, EVENT_MARK, PAGE_EMPTY, ACTION_ABANDON },
+        { PAGE_UNSPILLING, EVENT_DISCARD, PAGE_EMPTY, ACTION_ABANDON },
+        { PAGE_UNSPILLING, EVENT_INVALIDATE, PAGE_EMPTY, ACTION_ABANDON },
+
+        /* on its way from the spill file to the file: it stays there if the store fails, or does not count */
+        { PAGE_STORING_SPILLED, EVENT_READ, PAGE_STORING_SPILLED, ACTION_WAIT_STORE },
+        { PAGE_STORING_SPILLED, EVENT_WRITE, PAGE_STORING_SPILLED, ACTION_WAIT_STORE },
+        { PAGE_STORING_SPILLED, EVENT_STORED, PAGE_SPILLED, ACTION_WAKE },
+        { PAGE_STORING_SPILLED, EVENT_MARK, PAGE_EMPTY, ACTION_WAKE },
+        { PAGE_STORING_SPILLED, EVENT_MARK_SYNCED, PAGE_EMPTY, ACTION_WAKE },
+        { PAGE_STORING_SPILLED, EVENT_DISCARD, PAGE_STORING_DROPPED, ACTION_NONE },
+        { PAGE_STORING_SPILLED, EVENT_INVALIDATE, PAGE_STORING_DROPPED, ACTION_NONE },
+
         /* failed: SIGBUS until it is invalidated */
         { PAGE_FAILED, EVENT_READ, PAGE_FAILED, ACTION_POISON },
         { PAGE_FAILED, EVENT_WRITE, PAGE_FAILED, ACTION_POISON },
         { PAGE_FAILED, EVENT_INVALIDATE, PAGE_EMPTY, ACTION_NONE },
 };
-
-/* Numbers that no state has. */
-#define N_RESERVED 6
-
-static bool is_reserved(enum page_state state) {
-        return state >= 8 && state <= 13;
-}
 
 #define N_ROWS (sizeof(rows) / sizeof(*rows))
 
@@ -165,8 +213,6 @@ static void test_every_other_transition_is_impossible(void **state) {
 static void test_any_page_can_be_touched_and_invalidated(void **state) {
         (void) state;
         for (enum page_state s = PAGE_EMPTY; s < N_PAGE_STATES; s++) {
-                if (is_reserved(s))
-                        continue;
                 assert_false(state_is_resident(state_transition(s, EVENT_INVALIDATE).next));
                 assert_non_null(find_row(s, EVENT_READ));
                 assert_non_null(find_row(s, EVENT_WRITE));
@@ -181,7 +227,9 @@ static void test_dirty_content_is_never_dropped_by_the_way(void **state) {
                 bool asked = e == EVENT_DISCARD || e == EVENT_INVALIDATE || e == EVENT_VANISHED || e == EVENT_LOAD_FAILED || e == EVENT_LOAD_ENDED;
 
                 if (state_is_dirty(rows[i].state) && !state_is_dirty(rows[i].next) && !asked)
-                        assert_int_equal(rows[i].next, e == EVENT_MARK_SYNCED ? PAGE_LOADED : e == EVENT_MARK ? PAGE_UNSYNCED : PAGE_DIRTY);
+                        assert_true(e == EVENT_MARK_SYNCED || e == EVENT_MARK);
+                if (state_is_dirty(rows[i].state) && state_is_resident(rows[i].state) && !state_is_dirty(rows[i].next) && !asked)
+                        assert_int_equal(rows[i].next, e == EVENT_MARK_SYNCED ? PAGE_LOADED : PAGE_UNSYNCED);
         }
         for (enum page_state s = PAGE_EMPTY; s < N_PAGE_STATES; s++)
                 assert_true((find_row(s, EVENT_EVICT) != NULL) == state_is_clean(s));
@@ -193,13 +241,13 @@ static void test_only_dirty_pages_are_writable(void **state) {
         for (size_t i = 0; i < N_ROWS; i++)
                 switch (rows[i].action) {
                 case ACTION_MAP_RW:
-                        assert_true(rows[i].next == PAGE_DIRTY || rows[i].next == PAGE_STORING_DIRTIED);
+                        assert_true(rows[i].next == PAGE_DIRTY || rows[i].next == PAGE_STORING_DIRTIED || rows[i].next == PAGE_SPILLING_DIRTIED);
                         break;
                 case ACTION_UNPROTECT:
                         assert_int_equal(rows[i].next, PAGE_DIRTY);
                         break;
                 case ACTION_MAP_RO:
-                        assert_true(state_is_clean(rows[i].next) || rows[i].next == PAGE_STORING);
+                        assert_true(state_is_clean(rows[i].next) || rows[i].next == PAGE_STORING || rows[i].next == PAGE_SPILLING);
                         break;
                 default:
                         break;
@@ -217,29 +265,51 @@ static void test_leaving_memory_is_a_drop(void **state) {
         }
 }
 
+/* What is in the spill file alone leaves it only for RAM, or where nobody wants it any more; and what is in RAM alone does not leave while it is written. */
+static void test_spilled_content_is_somewhere(void **state) {
+        (void) state;
+        for (size_t i = 0; i < N_ROWS; i++) {
+                if (state_is_spilled(rows[i].state) && state_is_dirty(rows[i].next) && !state_is_spilled(rows[i].next))
+                        assert_int_equal(rows[i].action, ACTION_PLACE);
+                if (!state_is_spilled(rows[i].state) && state_is_spilled(rows[i].next))
+                        assert_true(rows[i].state == PAGE_SPILLING && rows[i].event == EVENT_SPILLED);
+                if (state_is_spilling(rows[i].state) && !state_is_spilling(rows[i].next))
+                        assert_true(rows[i].event == EVENT_SPILLED || rows[i].event == EVENT_SPILL_FAILED);
+        }
+}
+
 static void test_predicates(void **state) {
         static const struct {
                 enum page_state state;
-                bool resident, clean, dirty, storing;
+                bool resident, clean, dirty, storing, spilling, spilled, loading;
         } expected[] = {
-                { PAGE_EMPTY, false, false, false, false },
-                { PAGE_LOADING, false, false, false, false },
-                { PAGE_LOADED, true, true, false, false },
-                { PAGE_DIRTY, true, false, true, false },
-                { PAGE_STORING, true, false, true, true },
-                { PAGE_STORING_DIRTIED, true, false, true, true },
-                { PAGE_STORING_DROPPED, false, false, false, true },
-                { PAGE_FAILED, false, false, false, false },
-                { PAGE_UNSYNCED, true, true, false, false },
+                { PAGE_EMPTY, false, false, false, false, false, false, false },
+                { PAGE_LOADING, false, false, false, false, false, false, true },
+                { PAGE_LOADED, true, true, false, false, false, false, false },
+                { PAGE_DIRTY, true, false, true, false, false, false, false },
+                { PAGE_STORING, true, false, true, true, false, false, false },
+                { PAGE_STORING_DIRTIED, true, false, true, true, false, false, false },
+                { PAGE_STORING_DROPPED, false, false, false, true, false, false, false },
+                { PAGE_FAILED, false, false, false, false, false, false, false },
+                { PAGE_UNSYNCED, true, true, false, false, false, false, false },
+                { PAGE_SPILLING, true, false, true, false, true, false, false },
+                { PAGE_SPILLING_DIRTIED, true, false, true, false, true, false, false },
+                { PAGE_SPILLING_DROPPED, false, false, false, false, true, false, false },
+                { PAGE_SPILLED, false, false, true, false, false, true, false },
+                { PAGE_UNSPILLING, false, false, true, false, false, true, true },
+                { PAGE_STORING_SPILLED, false, false, true, true, false, true, false },
         };
 
         (void) state;
-        assert_int_equal(sizeof(expected) / sizeof(*expected), N_PAGE_STATES - N_RESERVED);
+        assert_int_equal(sizeof(expected) / sizeof(*expected), N_PAGE_STATES);
         for (size_t i = 0; i < sizeof(expected) / sizeof(*expected); i++) {
                 assert_int_equal(state_is_clean(expected[i].state), expected[i].clean);
                 assert_int_equal(state_is_resident(expected[i].state), expected[i].resident);
                 assert_int_equal(state_is_dirty(expected[i].state), expected[i].dirty);
                 assert_int_equal(state_is_storing(expected[i].state), expected[i].storing);
+                assert_int_equal(state_is_spilling(expected[i].state), expected[i].spilling);
+                assert_int_equal(state_is_spilled(expected[i].state), expected[i].spilled);
+                assert_int_equal(state_is_loading(expected[i].state), expected[i].loading);
         }
 }
 
@@ -247,8 +317,7 @@ static void test_names(void **state) {
         (void) state;
         for (enum page_state a = PAGE_EMPTY; a < N_PAGE_STATES; a++)
                 for (enum page_state b = PAGE_EMPTY; b < a; b++)
-                        if (!is_reserved(a) && !is_reserved(b))
-                                assert_string_not_equal(state_name(a), state_name(b));
+                        assert_string_not_equal(state_name(a), state_name(b));
         for (enum page_event a = EVENT_READ; a < N_PAGE_EVENTS; a++)
                 for (enum page_event b = EVENT_READ; b < a; b++)
                         assert_string_not_equal(state_event_name(a), state_event_name(b));
@@ -262,6 +331,7 @@ int main(void) {
                 cmocka_unit_test(test_dirty_content_is_never_dropped_by_the_way),
                 cmocka_unit_test(test_only_dirty_pages_are_writable),
                 cmocka_unit_test(test_leaving_memory_is_a_drop),
+                cmocka_unit_test(test_spilled_content_is_somewhere),
                 cmocka_unit_test(test_predicates),
                 cmocka_unit_test(test_names),
         };

@@ -47,10 +47,10 @@ static const struct shape shapes[] = {
         { "STAT", 12, 24, 0, 0, "", true },
         { "POOL_STAT", 13, 16, 0, 0, "", false },
         { "RECLAIM", 14, 24, 0, 0, "", false },
-        { "ADOPT", 15, 32, 4, 4, "SHARED, HUGE, READONLY", false },
+        { "ADOPT", 15, 32, 4, 5, "SHARED, HUGE, READONLY", false },
         { "SHOWN", 16, 24, 0, 0, "", true },
         { "HELLO reply", 0x8001, 40, 0, 1, "", false },
-        { "OPEN reply", 0x8002, 32, 0, 2, "", false },
+        { "OPEN reply", 0x8002, 32, 0, 3, "", false },
         { "CLOSE reply", 0x8003, 24, 0, 0, "", true },
         { "MAP reply", 0x8004, 24, 0, 0, "", true },
         { "UNMAP reply", 0x8005, 24, 0, 0, "", true },
@@ -58,10 +58,10 @@ static const struct shape shapes[] = {
         { "WRITEOUT reply", 0x8007, 24, 0, 0, "", true },
         { "DISCARD reply", 0x8008, 24, 0, 0, "", true },
         { "INVALIDATE reply", 0x8009, 24, 0, 0, "", true },
-        { "LOAD reply", 0x800a, 24, 0, 0, "", true },
+        { "LOAD reply", 0x800a, 24, 0, 0, "HEALED", true },
         { "ADVISE reply", 0x800b, 24, 0, 0, "", true },
         { "STAT reply", 0x800c, 88, 0, 0, "", true },
-        { "POOL_STAT reply", 0x800d, 104, 0, 0, "", true },
+        { "POOL_STAT reply", 0x800d, 144, 0, 0, "", true },
         { "RECLAIM reply", 0x800e, 32, 0, 0, "", true },
         { "ADOPT reply", 0x800f, 32, 0, 0, "", false },
         { "SHOWN reply", 0x8010, 24, 0, 0, "", true },
@@ -269,6 +269,8 @@ static size_t field_size(const char *name) {
                 return sizeof(struct bf_stat);
         if (strcmp(name, "the fields of `struct bf_pool_stat`") == 0)
                 return sizeof(struct bf_pool_stat);
+        if (strcmp(name, "the fields of `struct bf_spill_stat`") == 0)
+                return sizeof(struct bf_spill_stat);
         fail_msg("PROTOCOL.md: field \"%s\" is not known to this test", name);
         return 0;
 }

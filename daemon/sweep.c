@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A sweep goes through the parts of the file that were written to, and gives back one range of places after another, so that at most one is on its way; what is
+ * being given back is not written to meanwhile (spill.c). A place is in use while its page's content is there, on its way there, or being read from there.
+ */
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fileh.h"
+#include "log.h"
+#include "pager.h"
+#include "spill.h"
+#include "sweep.h"
+
+struct sweep {
+        struct job job;
+        struct fileh *fileh;
+        uint64_t offset;     /* in the file, looked at up to here */
+        uint64_t part_begin; /* of the part it is in */
+        uint64_t part_end;
+        bool part_in_use;    /* some place in it is */
+        struct ring_op op;
+        int error;
+};
+
+/* A page that was dropped while it was stored may be on its way from the spill file to the file. */
+static bool sweep_is_in_use(const struct fileh *fileh, uint64_t block) {
+        enum page_state state = fileh_state(fileh, block);
+
+        return state_is_spilled(state) || state_is_spilling(state) || state == PAGE_STORING_DROPPED;
+}
+
+static void sweep_on_punched(struct ring_op *op, int result) {
+        struct sweep *sweep = (struct sweep *) ((char *) op - offsetof(struct sweep, op));
+
+        if (result < 0 && result != -EINTR)
+                sweep->error = result;
+        sweep->fileh->punch_n = 0;
+        job_wake(&sweep->fileh->pager->jobs, &sweep->job);
+}
+
+static void sweep_punch(struct sweep *sweep, uint64_t first, uint64_t n) {
+        struct fileh *fileh = sweep->fileh;
+
+        fileh->punch_first = first;
+        fileh->punch_n = n;
+        sweep->op.done = sweep_on_punched;
+        ring_punch(fileh->pager->ring, &sweep->op, fileh->spill.fd, first << fileh->block_shift, n << fileh->block_shift);
+}
+
+/* A part is marked anew by what is written to it since it is being looked at, and here by what was found in it. */
+static void sweep_end_part(struct sweep *sweep) {
+        if (sweep->part_in_use || (sweep->error < 0 && sweep->part_end > 0))
+                (void) spill_file_mark(&sweep->fileh->spill, sweep->part_begin, sweep->part_begin + 1); /* which has memory for it */
+}
+
+/* A file system that cannot do it gets another chance with the next sweep. */
+static enum job_result sweep_end(struct sweep *sweep) {
+        struct fileh *fileh = sweep->fileh;
+        uint64_t n_before;
+
+        if (sweep->error < 0)
+                log_debug("fileh %u: cannot give back room of its spill file: %s", fileh->id, strerror(-sweep->error));
+        if (sweep->offset < sweep->part_end || sweep->error < 0)
+                sweep_end_part(sweep);
+        fileh->is_sweeping = false;
+        n_before = fileh->spill.n_bytes;
+        fileh_look_at_spill_file(fileh);
+        if (fileh->spill.n_bytes < n_before)
+                spill_resume(fileh->pager);
+        fileh_unref(fileh);
+        free(sweep);
+        return JOB_DONE;
+}
+
+/* The next part. False: there is none. */
+static bool sweep_next_part(struct sweep *sweep) {
+        struct fileh *fileh = sweep->fileh;
+
+        sweep_end_part(sweep);
+        if (!spill_file_next_marked(&fileh->spill, sweep->part_end, &sweep->part_begin, &sweep->part_end))
+                return false;
+        spill_file_unmark(&fileh->spill, sweep->part_begin);
+        sweep->offset = sweep->part_begin;
+        sweep->part_in_use = false;
+        return true;
+}
+
+/* Looks at so many places in a row, up to the end of the first range of them that is not in use. */
+static uint64_t sweep_range(struct sweep *sweep, uint64_t *ret_first) {
+        struct fileh *fileh = sweep->fileh;
+        uint64_t n = 0;
+
+        for (unsigned i = 0; i < JOB_STEP_PAGES && sweep->offset < sweep->part_end; i++, sweep->offset += fileh->block_size) {
+                uint64_t block = sweep->offset >> fileh->block_shift;
+                bool is_in_use = sweep_is_in_use(fileh, block);
+
+                sweep->part_in_use |= is_in_use;
+                if (is_in_use && n > 0)
+                        break;
+                if (!is_in_use && n++ == 0)
+                        *ret_first = block;
+        }
+        return n;
+}
+
+static enum job_result sweep_step(struct job *job) {
+        struct sweep *sweep = (struct sweep *) job;
+        uint64_t first, n;
+
+        if (sweep->error < 0 || sweep->fileh->is_closing)
+                return sweep_end(sweep);
+        if (sweep->offset >= sweep->part_end && !sweep_next_part(sweep))
+                return sweep_end(sweep);
+        n = sweep_range(sweep, &first);
+        if (n == 0)
+                return JOB_MORE;
+        sweep_punch(sweep, first, n);
+        return JOB_WAIT;
+}
+
+static void sweep_begin(struct fileh *fileh) {
+        struct sweep *sweep;
+
+        fileh_look_at_spill_file(fileh);
+        if (fileh->is_closing || fileh->is_sweeping || fileh->spill.n_bytes == 0)
+                return;
+        sweep = calloc(1, sizeof(*sweep));
+        if (!sweep)
+                return;
+        *sweep = (struct sweep) { .job = { .step = sweep_step }, .fileh = fileh };
+        fileh->is_sweeping = true;
+        fileh_ref(fileh);
+        job_wake(&fileh->pager->jobs, &sweep->job);
+}
+
+void sweep_continue(struct pager *pager) {
+        struct fileh *fileh;
+
+        while ((fileh = TAILQ_FIRST(&pager->sweep_queue))) {
+                TAILQ_REMOVE(&pager->sweep_queue, fileh, sweep_entry);
+                fileh->in_sweep_queue = false;
+                sweep_begin(fileh);
+        }
+}
