@@ -194,13 +194,13 @@ static uint64_t main_spill_bytes(int dir_fd) {
 static void main_open_spill_dir(struct daemon *d) {
         struct pager_options *pager = &d->options.pager;
 
-        pager->spill_dir = d->options.spill_dir;
         pager->spill_dir_fd = d->options.spill_dir ? open(d->options.spill_dir, O_DIRECTORY | O_RDONLY | O_CLOEXEC) : -1;
         if (d->options.spill_dir && pager->spill_dir_fd < 0)
                 log_warning("cannot open %s to spill changes to: %s (when the pool is full of changes, who needs room waits; see --spill-dir)",
                             d->options.spill_dir, strerror(errno));
         if (pager->spill_dir_fd < 0)
                 return;
+        pager->spill_dir = d->options.spill_dir;
         pager->spill_bytes = d->options.spill_bytes != UINT64_MAX ? d->options.spill_bytes : main_spill_bytes(pager->spill_dir_fd);
         pool_count(&d->pool, POOL_SPILL_LIMIT_BYTES, (int64_t) pager->spill_bytes);
 }

@@ -127,7 +127,7 @@ static void opening_on_spill_file(struct ring_op *op, int result) {
 void opening_begin(struct fileh *fileh) {
         struct pager *pager = fileh->pager;
 
-        if (pager->options.spill_dir_fd < 0 || (!fileh->is_shared && !fileh->has_writer))
+        if (!pager->options.spill_dir || (!fileh->is_shared && !fileh->has_writer))
                 return;
         fileh->n_awaited++;
         fileh_ref(fileh);

@@ -37,8 +37,8 @@ struct pager_options {
         uint64_t room_timeout_usec; /* how long a load waits for room */
         unsigned reclaim_batch;     /* pages */
         struct account_limits limits;
-        int spill_dir_fd;           /* folder of the spill files, borrowed; -1: none are made */
-        const char *spill_dir;      /* its name, for messages */
+        const char *spill_dir;      /* folder of the spill files; NULL: none are made */
+        int spill_dir_fd;           /* the same, borrowed */
         uint64_t spill_bytes;       /* what they may take of the disk */
 };
 

@@ -393,7 +393,7 @@ bool spill_continue(struct pager *pager) {
         uint64_t n_bytes, room = spill_room(pager);
         struct spill_batch batch;
 
-        if (pager->options.spill_dir_fd < 0 || pager->parked.n == 0)
+        if (!pager->options.spill_dir || pager->parked.n == 0)
                 return false;
         n_bytes = spill_min(spill_wanted(pager), spill_window(pager));
         if (n_bytes == 0 || spill_is_paused(pager))

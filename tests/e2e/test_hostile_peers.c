@@ -193,7 +193,7 @@ static void test_a_userfaultfd_that_tells_of_forks(void **state) {
                 assert_int_equal(waitpid(pid, &status, 0), pid);
         }
         assert_int_equal(*word_of(&file, 2), 2);
-        rig_wait_fds(rig, bystander.client, bystander.usage.n_fds + 6); /* socket, process; file, userfaultfd, memory, ledger */
+        rig_wait_fds(rig, bystander.client, bystander.usage.n_fds + 7); /* socket, process; file, userfaultfd, memory, ledger, spill file */
         assert_served(&bystander);
         close(line);
         close(device);

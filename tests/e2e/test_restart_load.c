@@ -5,7 +5,8 @@
  * its own memory what every page must hold, and looks at each value it reads, and in the end at the whole file. Half of them have a file of their own, the
  * others share one (BF_SHARED), of which each writes every second page, and commits for all. Prints how long they were held up by each restart, and how long there was no daemon: what is beyond that is the library's and the daemon's.
  *
- * BF_RESTARTS: how many restarts (40); BF_SEED: another order of things; BF_HANG: a client that has done nothing for so many seconds hangs (30).
+ * BF_RESTARTS: how many restarts (40); BF_SEED: another order of things; BF_HANG: a client that has done nothing for so many seconds hangs (30);
+ * BF_DIRTY: how many pages of each client may be dirty (10: the pool has room for those of all; 100: most of them are spilled).
  */
 
 #include <errno.h>
@@ -28,7 +29,7 @@
 #define N_CLIENTS 4
 #define N_PAGES 128                 /* that each client writes; all of them are eight times the pool */
 #define N_SHARING 2                 /* the last of the clients */
-#define N_DIRTY_MAX 10              /* of each client: the pool has room for those of all */
+#define N_DIRTY_MAX 10              /* of each client */
 #define WORDS (RIG_PAGE / sizeof(uint64_t))
 #define RESTARTS_MAX 100000
 
@@ -47,6 +48,7 @@ struct client {
         unsigned number;
         unsigned seed;
         bool is_sharing;
+        unsigned n_dirty_max;
         char address[128];
         char path[96];
 
@@ -126,7 +128,7 @@ static void op_read(struct client *client) {
 static void op_write(struct client *client) {
         uint64_t page = client_random(client, N_PAGES), value = client->now[page] + 1 + client_random(client, 1000);
 
-        if (client->now[page] == client->stored[page] && client->n_dirty == N_DIRTY_MAX)
+        if (client->now[page] == client->stored[page] && client->n_dirty == client->n_dirty_max)
                 return;
         client->n_dirty += client->now[page] == client->stored[page];
         client->now[page] = value;
@@ -204,7 +206,7 @@ static void op_look(struct client *client) {
 
         if (client->is_sharing && state >= 0) /* another may have stored it */
                 return;
-        if (state < 0 || (state == BF_PAGE_DIRTY || state == BF_PAGE_STORING) != is_dirty)
+        if (state < 0 || (state == BF_PAGE_DIRTY || state == BF_PAGE_STORING || state == BF_PAGE_SPILLED) != is_dirty)
                 client_fail(client, "state", page, (uint64_t) state, is_dirty);
 }
 
@@ -391,7 +393,9 @@ static void test_killed_under_load(void **state) {
         for (unsigned i = 0; i < N_CLIENTS; i++) {
                 char name[16];
 
-                clients[i] = (struct client) { .stage = stage, .number = i, .seed = seed + i, .is_sharing = i >= N_CLIENTS - N_SHARING };
+                clients[i] = (struct client) {
+                        .stage = stage, .number = i, .seed = seed + i, .is_sharing = i >= N_CLIENTS - N_SHARING, .n_dirty_max = setting("BF_DIRTY", N_DIRTY_MAX)
+                };
                 snprintf(name, sizeof(name), "data%u", clients[i].is_sharing ? N_CLIENTS - N_SHARING : i);
                 snprintf(clients[i].path, sizeof(clients[i].path), "%s", rig_path(rig, name));
                 snprintf(clients[i].address, sizeof(clients[i].address), "%s", rig_address(rig));
