@@ -477,6 +477,7 @@ int peer_new(struct peer_host *host, uint64_t id, int fd, struct peer **ret) {
 
 void peer_free(struct peer *peer) {
         struct peer_out *out;
+        int fd = peer->fd;
 
         while ((out = STAILQ_FIRST(&peer->out))) {
                 STAILQ_REMOVE_HEAD(&peer->out, entry);
@@ -486,8 +487,8 @@ void peer_free(struct peer *peer) {
         pager_thread_farewell(peer->host->pager, peer->farewell, peer->id);
         peer->farewell = NULL;
         pool_count(peer->host->pool, POOL_PEERS, -1);
-        close(peer->fd);
         peer_destroy(peer);
+        close(fd); /* after its events: the pager may open something at that number at once */
 }
 
 uint64_t peer_id(const struct peer *peer) {
