@@ -84,13 +84,17 @@ static void core_make_directory(void) {
         snprintf(core.socket, sizeof(core.socket), "%s/socket", core.directory);
 }
 
+/* BF_FUZZ_LOG=debug in the environment shows what an input does. */
 static void core_set_options(void) {
+        const char *level = getenv("BF_FUZZ_LOG");
         static char *argv[] = { (char *) "fuzz", (char *) "--pool", (char *) "512K", (char *) "--room-timeout", (char *) "0.02",
                                 (char *) "--log-level", (char *) "error", NULL };
 
         CORE_CHECK(options_parse(sizeof(argv) / sizeof(*argv) - 1, argv, &core.options) == OPTIONS_RUN);
         account_limits_default(&core.options.limits, CORE_DESCRIPTORS);
         core.options.pager.limits = core.options.limits;
+        if (level)
+                CORE_CHECK(log_level_parse(level, &core.options.log_level) == 0);
         log_set_level(core.options.log_level);
 }
 

@@ -32,6 +32,7 @@
 #define N_PAGES 64 /* of the file that is there */
 #define PAGE UINT64_C(4096)
 #define STEPS_MAX 200
+#define GONE_MAX (STEPS_MAX + N_FILES * N_WINDOWS)
 #define REPLY_MSEC 20
 #define REPLY_MSEC_OF_OPEN 2000
 #define LEDGER_BYTES (4 * 4096)
@@ -63,6 +64,8 @@ static struct {
         int lines[N_PEERS]; /* -1: not connected */
         uint32_t serial;
         struct file files[N_FILES];
+        struct window gone[GONE_MAX]; /* unmapped, their addresses kept */
+        unsigned n_gone;
         char path[96];
 } talk;
 
@@ -252,10 +255,26 @@ static int make_uffd(unsigned kind) {
 
 /* --- files ---------------------------------------------------------------------------------------------------------------------------------------- */
 
+/* Gone, as far as the kernel tells the daemon; but nothing else gets the address, which a thread may be about to touch. */
+static void *unmap(uint64_t address, uint64_t length) {
+        return mmap((void *) (uintptr_t) address, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
 static void window_unmap(struct window *window) {
-        if (window->address)
-                munmap((void *) (uintptr_t) window->address, window->length);
+        if (!window->address)
+                return;
+        CORE_CHECK(unmap(window->address, window->length) != MAP_FAILED);
+        CORE_CHECK(talk.n_gone < GONE_MAX);
+        talk.gone[talk.n_gone++] = *window;
         window->address = 0;
+}
+
+/* When no thread touches anything any more. */
+static void windows_free(void) {
+        while (talk.n_gone > 0) {
+                talk.n_gone--;
+                munmap((void *) (uintptr_t) talk.gone[talk.n_gone].address, talk.gone[talk.n_gone].length);
+        }
 }
 
 static void file_forget(struct file *file) {
@@ -466,8 +485,8 @@ static void step_act(void) {
         case 4:
                 (void) ftruncate(file->fds[2], (off_t) (N_PAGES * PAGE + at));
                 break;
-        case 5: /* unmapped, as far as the kernel tells the daemon; but no other thread can get the address */
-                (void) mmap(there, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        case 5:
+                (void) unmap((uintptr_t) there, PAGE);
                 break;
         case 6:
                 (void) mprotect(there, PAGE, PROT_READ);
@@ -628,6 +647,7 @@ static void talk_end(void) {
         for (struct file *file = talk.files; file < talk.files + N_FILES; file++)
                 file_forget(file);
         toucher_settle();
+        windows_free();
         core_settle();
 }
 
