@@ -8,6 +8,7 @@
 #include "client.h"
 #include "errmsg.h"
 #include "msec.h"
+#include "nofork.h"
 #include "process.h"
 #include "size.h"
 #include "uffd.h"
@@ -85,7 +86,7 @@ int client_new(const struct address *address, struct bf_client **ret) {
         int r;
 
         client = calloc(1, sizeof(*client));
-        if (!client || process_init() < 0) {
+        if (!client || process_init() < 0 || nofork_init() < 0) {
                 free(client);
                 return errmsg_fail(-ENOMEM, NULL, "cannot connect");
         }

@@ -10,6 +10,7 @@
 
 #include "errmsg.h"
 #include "fileh.h"
+#include "nofork.h"
 
 #define FILEH_NAME_MAX 512 /* of a name in messages: reasons are to have room behind it */
 
@@ -148,6 +149,7 @@ int fileh_new(struct session *session, struct handles *handles, const char *name
                 .file = -1,
                 .uffd = -1,
                 .memory = -1,
+                .memory_entry = -1,
                 .ledger = -1,
                 .spill = -1,
                 .mappings = LIST_HEAD_INITIALIZER(fileh->mappings),
@@ -173,6 +175,7 @@ void fileh_free(struct bf_fileh *fileh) {
         assert(LIST_EMPTY(&fileh->mappings));
         fileh_close_fd(fileh->spill);
         fileh_close_fd(fileh->ledger);
+        nofork_remove(fileh->memory_entry);
         fileh_close_fd(fileh->memory);
         fileh_close_fd(fileh->uffd);
         fileh_close_fd(fileh->file);

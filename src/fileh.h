@@ -47,6 +47,7 @@ struct bf_fileh {
         int file;
         int uffd;
         int memory;
+        int memory_entry; /* of nofork.h */
         int ledger;
         int spill;              /* -1: none */
         pthread_mutex_t growth; /* one bf_resize() at a time, or one could shrink what the other has grown; outermost */

@@ -11,6 +11,7 @@
 #include "backing.h"
 #include "client.h"
 #include "errmsg.h"
+#include "nofork.h"
 #include "open.h"
 
 /* Pages of the memory, which is what a fault is about: a block may have many. */
@@ -62,6 +63,7 @@ static void fileh_on_reply(struct call *call, int r) {
         if (r < 0 || call->reply.n_fds < 2)
                 return;
         fileh->memory = chan_packet_take(&call->reply, 0);
+        fileh->memory_entry = nofork_add(fileh->memory);
         fileh->ledger = chan_packet_take(&call->reply, 1);
         if (call->reply.n_fds > 2)
                 fileh->spill = chan_packet_take(&call->reply, 2);
@@ -92,6 +94,8 @@ static const char *open_hint(int r, const struct bf_open_opts *opts) {
         switch (r) {
         case -ENOMEM:
                 return opts->flags & BF_HUGE ? "the host may have no huge pages in reserve: see vm.nr_hugepages" : NULL;
+        case -EBUSY:
+                return "a process that has it open as shared holds locks on its memory: end that process";
         case -EUSERS:
                 return "its clients have as many handles as they may have together: see --uid-handles of bigfiled";
         case -EMFILE:

@@ -34,6 +34,7 @@ enum order {
         ORDER_N_DIRTY, /* the answer is the number of dirty pages */
         ORDER_UNMAP,
         ORDER_CLOSE,
+        ORDER_FORK, /* a child that lives until the other end of this pipe is closed: reading end, writing end */
 };
 
 struct user {
@@ -61,6 +62,16 @@ static uint64_t user_open(struct user *user) {
         return 0;
 }
 
+static uint64_t user_fork(int reading, int writing) {
+        char byte;
+
+        close(writing);
+        if (fork() != 0)
+                return 0;
+        (void) !read(reading, &byte, 1);
+        _exit(0);
+}
+
 static uint64_t user_obey(struct user *user, enum order order, const uint64_t args[static 3]) {
         struct bf_stat stat;
 
@@ -83,6 +94,8 @@ static uint64_t user_obey(struct user *user, enum order order, const uint64_t ar
                 return (uint64_t) -bf_munmap(user->map);
         case ORDER_CLOSE:
                 return (uint64_t) -bf_close(user->fileh);
+        case ORDER_FORK:
+                return user_fork((int) args[0], (int) args[1]);
         }
         return 0;
 }
@@ -261,6 +274,29 @@ static void test_killed_while_absent(void **state) {
         worker_join(writeout);
         assert_int_equal(writeout->result, 0);
         assert_int_equal(rig_file_word(scene.path, 4), 400);
+}
+
+/* nor the children he leaves behind */
+static void test_killed_with_a_child(void **state) {
+        struct rig *rig = rig_here(state);
+        struct worker *writeout;
+        struct scene scene;
+        int fds[2];
+
+        assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+        scene_start(&scene, rig);
+        assert_int_equal(user_do(&scene.other, ORDER_FORK, (uint64_t) fds[0], (uint64_t) fds[1], 0), 0);
+        child_kill(scene.other.child);
+        assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), 0);
+        daemonproc_kill(&rig->daemon);
+        daemon_start(rig);
+        *rig_word(scene.map, 3, 0) = 301;
+        writeout = begin_writeout(&scene, RIG_STORE_MARK);
+        worker_join(writeout);
+        assert_int_equal(writeout->result, 0);
+        assert_int_equal(rig_file_word(scene.path, 3), 301);
+        close(fds[1]);
+        close(fds[0]);
 }
 
 /* nor who closed while no daemon was there */
@@ -591,6 +627,7 @@ int main(void) {
                 RIG_TEST(test_storing_waits),
                 RIG_TEST(test_marking_waits),
                 RIG_TEST(test_killed_while_absent),
+                RIG_TEST(test_killed_with_a_child),
                 RIG_TEST(test_closed_while_absent),
                 RIG_TEST(test_one_who_never_comes),
                 RIG_TEST(test_absent_twice),
