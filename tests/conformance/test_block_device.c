@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/loop.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -81,8 +82,43 @@ static void test_block_device(void **state) {
         close(fd);
 }
 
+/* a device that becomes smaller: what is gone cannot be loaded or stored, and stays dirty; the rest is as it was */
+static void test_shrinks(void **state) {
+        struct rig *rig = rig_here(state);
+        const char *path = rig_identity(rig, "backing", N_PAGES);
+        struct bf_fileh *fileh;
+        struct probe_hit hit;
+        uint64_t *map;
+        char device[64];
+        int fd;
+
+        fd = make_device(path, device, sizeof(device));
+        rig_daemon(rig, "--pool", "64M", NULL);
+        fileh = rig_open(rig_client(rig), device, O_RDWR, 0);
+        map = rig_map(fileh, 0, N_PAGES);
+        for (uint64_t page = 95; page < 105; page++)
+                *rig_word(map, page, 0) = page + 1000;
+        assert_int_equal(truncate(path, 100 * RIG_PAGE), 0);
+        assert_int_equal(ioctl(fd, LOOP_SET_CAPACITY), 0);
+        assert_int_equal(probe_read((const void *) (uintptr_t) rig_word(map, 200, 0), NULL, &hit), SIGBUS);
+        assert_int_equal(hit.error, ENXIO);
+        assert_int_equal(*rig_word(map, 50, 0), 50);
+        for (int i = 0; i < 2; i++) {
+                assert_int_equal(bf_writeout(fileh, RIG_STORE_MARK | BF_WRITEOUT_SYNC), -ENOSPC);
+                assert_states(fileh, 95, "LLLLLDDDDD");
+                for (uint64_t page = 95; page < 105; page++)
+                        assert_int_equal(*rig_word(map, page, 0), page + 1000);
+        }
+        assert_int_equal(rig_file_word(path, 99), 1099);
+        assert_int_equal(truncate(path, N_PAGES * RIG_PAGE), 0);
+        assert_int_equal(ioctl(fd, LOOP_SET_CAPACITY), 0);
+        assert_int_equal(bf_writeout(fileh, RIG_STORE_MARK | BF_WRITEOUT_SYNC), 0);
+        assert_int_equal(rig_file_word(path, 104), 1104);
+        close(fd);
+}
+
 int main(void) {
-        static const struct CMUnitTest tests[] = { RIG_TEST(test_block_device) };
+        static const struct CMUnitTest tests[] = { RIG_TEST(test_block_device), RIG_TEST(test_shrinks) };
 
         watchdog_start();
         return cmocka_run_group_tests_name("block device", tests, NULL, NULL);
