@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 
 #include "rig.h"
 #include "watchdog.h"
@@ -322,6 +323,129 @@ static void test_killed_while_flushing(void **state) {
         assert_states(scene.fileh, 40, "L");
 }
 
+/* --- at random ---------------------------------------------------------------------------------------------------------------------------------- */
+
+#define RANDOM_PAGES 200
+#define RANDOM_STEPS 400
+
+/* A disk that keeps what it was given only after a flush, and loses it when a flush fails. */
+struct lossy {
+        struct scene scene;
+        uint64_t model[RANDOM_PAGES];   /* the first word of each page, as it was written last */
+        uint64_t durable[RANDOM_PAGES]; /* the same on stable storage */
+        unsigned seed;
+        unsigned n_failed, n_good, n_killed;
+};
+
+static unsigned lossy_random(struct lossy *lossy, unsigned n) {
+        return (unsigned) rand_r(&lossy->seed) % n;
+}
+
+/* A flush has ended: the disk keeps what it has, or has what it kept. */
+static void lossy_flushed(struct lossy *lossy, bool is_good) {
+        for (uint64_t page = 0; page < RANDOM_PAGES; page++) {
+                uint64_t *stored = heldfs_content(lossy->scene.heldfs, page * RIG_PAGE);
+
+                if (is_good)
+                        lossy->durable[page] = *stored;
+                else
+                        *stored = lossy->durable[page];
+        }
+}
+
+/* A writeout with SYNC succeeded: all that was ever written is there. */
+static void lossy_check(struct lossy *lossy) {
+        lossy_flushed(lossy, true);
+        lossy->n_good++;
+        for (uint64_t page = 0; page < RANDOM_PAGES; page++)
+                if (lossy->durable[page] != lossy->model[page])
+                        fail_msg("page %llu has %llu, not %llu", (unsigned long long) page, (unsigned long long) lossy->durable[page],
+                                 (unsigned long long) lossy->model[page]);
+}
+
+static void lossy_write(struct lossy *lossy) {
+        for (unsigned i = lossy_random(lossy, 6); i > 0; i--) {
+                unsigned page = lossy_random(lossy, RANDOM_PAGES);
+
+                lossy->model[page] = (uint64_t) rand_r(&lossy->seed);
+                *rig_word(lossy->scene.map, page, 0) = lossy->model[page];
+        }
+}
+
+static void lossy_store(struct lossy *lossy) {
+        bool is_apart = lossy_random(lossy, 2);
+
+        assert_int_equal(bf_writeout(lossy->scene.fileh, is_apart ? BF_WRITEOUT_STORE : RIG_STORE_MARK), 0);
+        if (is_apart)
+                assert_int_equal(bf_writeout(lossy->scene.fileh, BF_WRITEOUT_MARKSTORED), 0);
+}
+
+static void lossy_flush(struct lossy *lossy) {
+        bool fails = lossy_random(lossy, 2);
+
+        if (fails)
+                fail_flushes(&lossy->scene, 1);
+        assert_int_equal(bf_writeout(lossy->scene.fileh, RIG_STORE_MARK_SYNC), fails ? -EIO : 0);
+        heldfs_clear(lossy->scene.heldfs);
+        lossy->n_failed += fails;
+        if (fails)
+                lossy_flushed(lossy, false);
+        else
+                lossy_check(lossy);
+}
+
+static void lossy_kill(struct lossy *lossy) {
+        daemonproc_kill(&lossy->scene.rig->daemon);
+        start_daemon(lossy->scene.rig);
+        lossy->n_killed++;
+}
+
+/* What came of that flush the daemon never told; that of the next one it does. */
+static void lossy_kill_flushing(struct lossy *lossy) {
+        struct scene *scene = &lossy->scene;
+        bool fails = lossy_random(lossy, 2);
+        struct worker *worker;
+
+        heldfs_hold(scene->heldfs, HELDFS_FSYNC, HELDFS_ANY, 1);
+        if (fails)
+                fail_flushes(scene, 1);
+        worker = rig_worker(scene->rig, worker_writeout, NULL, scene->fileh, RIG_STORE_MARK_SYNC, 0);
+        heldfs_wait(scene->heldfs, HELDFS_FSYNC, HELDFS_ANY, 1);
+        assert_int_equal(kill(scene->rig->daemon.pid, SIGKILL), 0);
+        heldfs_clear(scene->heldfs);
+        daemonproc_wait(&scene->rig->daemon);
+        lossy_flushed(lossy, !fails);
+        start_daemon(scene->rig);
+        worker_join(worker);
+        assert_int_equal(worker->result, 0);
+        lossy_check(lossy);
+        lossy->n_killed++;
+}
+
+/* commits with and without SYNC, flushes that fail, daemons that are killed: when SYNC says yes, nothing is lost */
+static void test_random(void **state) {
+        const char *seed = getenv("BF_MODEL_SEED");
+        struct lossy lossy = { .scene = start(rig_here(state)), .seed = seed ? (unsigned) atoi(seed) : 20 };
+
+        for (uint64_t page = 0; page < RANDOM_PAGES; page++)
+                lossy.model[page] = lossy.durable[page] = page;
+        print_message("seed %u\n", lossy.seed);
+        for (int i = 0; i < RANDOM_STEPS; i++) {
+                unsigned n = lossy_random(&lossy, 40);
+
+                lossy_write(&lossy);
+                if (n < 16)
+                        lossy_store(&lossy);
+                else if (n < 32)
+                        lossy_flush(&lossy);
+                else if (n < 37)
+                        lossy_kill(&lossy);
+                else if (n == 37)
+                        lossy_kill_flushing(&lossy);
+        }
+        print_message("%u flushes went well, %u failed, %u daemons were killed\n", lossy.n_good, lossy.n_failed, lossy.n_killed);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_earlier_writeouts),
@@ -337,6 +461,7 @@ int main(void) {
                 RIG_TEST(test_apart),
                 RIG_TEST(test_restart),
                 RIG_TEST(test_killed_while_flushing),
+                RIG_TEST(test_random),
         };
 
         watchdog_start();
