@@ -323,6 +323,28 @@ static void test_killed_while_flushing(void **state) {
         assert_states(scene.fileh, 40, "L");
 }
 
+/* a transaction larger than the pool: what was spilled is dirty again, too, and nothing of it is gone */
+static void test_larger_than_the_pool(void **state) {
+        struct rig *rig = rig_here(state);
+        struct scene scene = { .rig = rig };
+
+        rig_daemon(rig, RIG_SMALL_POOL, "--spill-dir", rig->dir, NULL);
+        scene.heldfs = rig_heldfs(rig, N_PAGES);
+        scene.fileh = rig_open(rig_client(rig), heldfs_path(scene.heldfs), O_RDWR, 0);
+        scene.map = rig_map(scene.fileh, 0, N_PAGES);
+        write_pages(&scene, 0, 5 * RIG_SMALL_PAGES, 5000);
+        for (int i = 0; i < 2; i++) {
+                fail_flushes(&scene, 1);
+                assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK_SYNC), -EIO);
+                lose_stored(&scene, 0, 5 * RIG_SMALL_PAGES);
+        }
+        heldfs_forget(scene.heldfs);
+        assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK_SYNC), 0);
+        for (uint64_t page = 0; page < 5 * RIG_SMALL_PAGES; page++)
+                assert_int_equal(stored_word(&scene, page), page + 5000);
+        assert_false(daemonproc_says(&rig->daemon, "no longer in RAM"));
+}
+
 /* --- at random ---------------------------------------------------------------------------------------------------------------------------------- */
 
 #define RANDOM_PAGES 200
@@ -461,6 +483,7 @@ int main(void) {
                 RIG_TEST(test_apart),
                 RIG_TEST(test_restart),
                 RIG_TEST(test_killed_while_flushing),
+                RIG_TEST(test_larger_than_the_pool),
                 RIG_TEST(test_random),
         };
 
