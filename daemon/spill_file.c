@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "memory.h"
@@ -18,15 +19,20 @@ void spill_file_create(struct ring *ring, struct ring_op *op, int dir_fd) {
         ring_open(ring, op, dir_fd, ".", O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
 }
 
-static int spill_file_stat(int fd, struct stat *ret) {
-        if (fstat(fd, ret) < 0)
+/* What the kernel knows of it: a client may bring another file, and its server may not answer. */
+static int spill_file_stat(int fd, struct statx *ret) {
+        if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_UID | STATX_NLINK | STATX_INO, ret) < 0)
                 return -errno;
-        return S_ISREG(ret->st_mode) && ret->st_uid == geteuid() && ret->st_nlink == 0 ? 0 : -EINVAL;
+        return S_ISREG(ret->stx_mode) && ret->stx_uid == geteuid() && ret->stx_nlink == 0 ? 0 : -EINVAL;
+}
+
+static dev_t spill_file_device(const struct statx *st) {
+        return makedev(st->stx_dev_major, st->stx_dev_minor);
 }
 
 int spill_file_init(struct spill_file *file, struct ring *ring, int fd, uint64_t size) {
         struct store *store;
-        struct stat st;
+        struct statx st;
         int r;
 
         r = spill_file_stat(fd, &st);
@@ -35,7 +41,7 @@ int spill_file_init(struct spill_file *file, struct ring *ring, int fd, uint64_t
         r = store_file_new(ring, fd, true, &store);
         if (r < 0)
                 return r;
-        *file = (struct spill_file) { .store = store, .ring = ring, .fd = fd, .device = st.st_dev, .inode = st.st_ino };
+        *file = (struct spill_file) { .store = store, .ring = ring, .fd = fd, .device = spill_file_device(&st), .inode = st.stx_ino };
         file->part_shift = SPILL_FILE_PART_SHIFT_MIN;
         while (size >> file->part_shift > SPILL_FILE_PARTS)
                 file->part_shift++;
@@ -44,13 +50,13 @@ int spill_file_init(struct spill_file *file, struct ring *ring, int fd, uint64_t
 
 /* What was written to is not known: all of it. */
 int spill_file_adopt(struct spill_file *file, struct ring *ring, const struct spill_file_origin *origin, uint64_t size) {
-        struct stat st;
+        struct statx st;
         int copy, r;
 
         r = spill_file_stat(origin->fd, &st);
         if (r < 0)
                 return r;
-        if (st.st_dev != origin->device || st.st_ino != origin->inode)
+        if (spill_file_device(&st) != origin->device || st.stx_ino != origin->inode)
                 return -EINVAL;
         r = memory_reopen(origin->fd, O_RDWR, &copy);
         if (r < 0)
