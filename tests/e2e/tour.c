@@ -301,9 +301,9 @@ int tour_run(int line, void *arg) {
 }
 
 void tour_prepare(struct rig *rig, struct tour *tour) {
-        snprintf(tour->path, sizeof(tour->path), "%s/tour", rig->dir);
-        snprintf(tour->large_path, sizeof(tour->large_path), "%s/tour-large", rig->dir);
-        snprintf(tour->short_path, sizeof(tour->short_path), "%s/tour-short", rig->dir);
+        snprintf(tour->path, sizeof(tour->path), "%s/tour%u", rig->dir, tour->number);
+        snprintf(tour->large_path, sizeof(tour->large_path), "%s/tour%u-large", rig->dir, tour->number);
+        snprintf(tour->short_path, sizeof(tour->short_path), "%s/tour%u-short", rig->dir, tour->number);
         snprintf(tour->address, sizeof(tour->address), "%s", rig_address(rig));
         assert_int_equal(tempfile_make_identity(tour->path, TOUR_PAGES, RIG_PAGE), 0);
         assert_int_equal(tempfile_make_identity(tour->large_path, TOUR_LARGE_BLOCKS, LARGE_BLOCK), 0);

@@ -16,6 +16,7 @@
 #define TOUR_HALF 1
 
 struct tour {
+        unsigned number; /* tours at the same time have different ones */
         char address[128];
         char path[96];       /* identity blocks, TOUR_PAGES of them */
         char large_path[96]; /* the same of TOUR_LARGE_BLOCKS blocks of 64 KiB */

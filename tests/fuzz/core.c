@@ -26,6 +26,7 @@
 
 #define CORE_SETTLE_SECONDS 30
 #define CORE_DESCRIPTORS 4096 /* for the limits of one user */
+#define CORE_SPILL_BYTES (UINT64_C(1) << 20)
 
 static struct {
         char directory[64];
@@ -93,6 +94,9 @@ static void core_set_options(void) {
         CORE_CHECK(options_parse(sizeof(argv) / sizeof(*argv) - 1, argv, &core.options) == OPTIONS_RUN);
         account_limits_default(&core.options.limits, CORE_DESCRIPTORS);
         core.options.pager.limits = core.options.limits;
+        core.options.pager.spill_dir = core.directory;
+        core.options.pager.spill_dir_fd = open(core.directory, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+        core.options.pager.spill_bytes = CORE_SPILL_BYTES;
         if (level)
                 CORE_CHECK(log_level_parse(level, &core.options.log_level) == 0);
         log_set_level(core.options.log_level);
@@ -112,6 +116,7 @@ void core_start(void) {
         core_make_directory();
         core_set_options();
         pool_init(&core.pool, core.options.pool_bytes);
+        pool_count(&core.pool, POOL_SPILL_LIMIT_BYTES, CORE_SPILL_BYTES);
         CORE_CHECK(loop_new(&core.loop) == 0);
         CORE_CHECK(pager_thread_new(&core.pool, &core.options.pager, &core.pager) == 0);
         CORE_CHECK(chan_listen(core.socket, 0600, &params.listen_fd) == 0);
@@ -147,7 +152,8 @@ int core_device(void) {
 }
 
 static bool core_is_empty(void) {
-        static const enum pool_counter counters[] = { POOL_PEERS, POOL_FILEHS, POOL_MAPPINGS, POOL_DIRTY_BYTES, POOL_LINGERING };
+        static const enum pool_counter counters[] = { POOL_PEERS, POOL_FILEHS, POOL_MAPPINGS, POOL_DIRTY_BYTES, POOL_LINGERING, POOL_SPILL_FILE_BYTES,
+                                                     POOL_SPILLED_BYTES };
 
         for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++)
                 if (pool_counter(&core.pool, counters[i]) != 0)

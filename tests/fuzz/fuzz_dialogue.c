@@ -47,7 +47,7 @@ struct window {
 /* A big file as its client has it. */
 struct file {
         bool is_there;
-        int fds[4]; /* the file, the userfaultfd, the memory, the ledger; -1: none */
+        int fds[5]; /* the file, the userfaultfd, the memory, the ledger, the spill file; -1: none */
         unsigned peer;
         uint32_t number;
         uint32_t flags;
@@ -123,10 +123,8 @@ static void peer_take_open_reply(struct chan_packet *packet) {
         file->pending = 0;
         file->number = packet->msg.open_reply.handle;
         file->size = packet->msg.open_reply.size;
-        if (packet->n_fds == 2) {
-                file->fds[2] = chan_packet_take(packet, 0);
-                file->fds[3] = chan_packet_take(packet, 1);
-        }
+        for (unsigned i = 0; i < packet->n_fds; i++)
+                file->fds[2 + i] = chan_packet_take(packet, i);
 }
 
 /* Takes replies until this one came, or for so long. */
@@ -280,7 +278,7 @@ static void windows_free(void) {
 static void file_forget(struct file *file) {
         if (!file->is_there)
                 return;
-        for (unsigned i = 0; i < 4; i++)
+        for (unsigned i = 0; i < 5; i++)
                 if (file->fds[i] >= 0)
                         close(file->fds[i]);
         for (unsigned i = 0; i < N_WINDOWS; i++)
@@ -302,7 +300,7 @@ static void step_open(void) {
 
         file_forget(file);
         *file = (struct file) {
-                .is_there = true, .fds = { make_backing(kind), make_uffd(uffd_kind), -1, -1 }, .peer = peer, .flags = flags, .block_size = PAGE,
+                .is_there = true, .fds = { make_backing(kind), make_uffd(uffd_kind), -1, -1, -1 }, .peer = peer, .flags = flags, .block_size = PAGE,
         };
         if (next_of(4) == 3)
                 file->block_size = PAGE << next_of(10);
@@ -447,7 +445,7 @@ static void step_babble(void) {
         for (size_t i = sizeof(msg.header); i < msg.header.size; i++)
                 msg.bytes[i] = (uint8_t) next_byte();
         for (unsigned i = 0; i < n_fds; i++)
-                fds[i] = file && file->fds[i % 4] >= 0 ? file->fds[i % 4] : STDERR_FILENO;
+                fds[i] = file && file->fds[i] >= 0 ? file->fds[i] : STDERR_FILENO;
         peer_say(peer, &msg, fds, n_fds);
 }
 
@@ -548,7 +546,7 @@ static void file_adopt(struct file *file, unsigned peer) {
         file->number = 0;
         file->pending = msg.header.serial;
         file->peer = peer;
-        peer_say(peer, &msg, file->fds, 4);
+        peer_say(peer, &msg, file->fds, file->fds[4] >= 0 && !next_is_odd() ? 5 : 4);
         if (file->number == 0)
                 return;
         for (unsigned i = 0; i < N_WINDOWS; i++)
@@ -572,7 +570,7 @@ static unsigned count_fds(void) {
         unsigned n = 0;
 
         for (const struct file *file = talk.files; file < talk.files + N_FILES; file++)
-                for (unsigned i = 0; i < 4; i++)
+                for (unsigned i = 0; i < 5; i++)
                         n += file->is_there && file->fds[i] >= 0;
         return n;
 }
