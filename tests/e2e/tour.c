@@ -300,12 +300,18 @@ int tour_run(int line, void *arg) {
         return 0;
 }
 
+/* A new file, not the old one made anew: a store for a client that was killed may still be on its way there. */
+static void tour_make_file(const char *path, uint64_t n_blocks, uint64_t block_size) {
+        (void) unlink(path);
+        assert_int_equal(tempfile_make_identity(path, n_blocks, block_size), 0);
+}
+
 void tour_prepare(struct rig *rig, struct tour *tour) {
         snprintf(tour->path, sizeof(tour->path), "%s/tour%u", rig->dir, tour->number);
         snprintf(tour->large_path, sizeof(tour->large_path), "%s/tour%u-large", rig->dir, tour->number);
         snprintf(tour->short_path, sizeof(tour->short_path), "%s/tour%u-short", rig->dir, tour->number);
         snprintf(tour->address, sizeof(tour->address), "%s", rig_address(rig));
-        assert_int_equal(tempfile_make_identity(tour->path, TOUR_PAGES, RIG_PAGE), 0);
-        assert_int_equal(tempfile_make_identity(tour->large_path, TOUR_LARGE_BLOCKS, LARGE_BLOCK), 0);
-        assert_int_equal(tempfile_make_identity(tour->short_path, TOUR_SHORT_PAGES, RIG_PAGE), 0);
+        tour_make_file(tour->path, TOUR_PAGES, RIG_PAGE);
+        tour_make_file(tour->large_path, TOUR_LARGE_BLOCKS, LARGE_BLOCK);
+        tour_make_file(tour->short_path, TOUR_SHORT_PAGES, RIG_PAGE);
 }
