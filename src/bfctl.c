@@ -65,23 +65,30 @@ static void __attribute__((format(printf, 1, 2))) complain(const char *format, .
         va_end(args);
 }
 
-static int run_status(const struct bfctl *bfctl, struct bf_client *client) {
-        struct bf_pool_stat stat;
+static int get_report(struct bf_client *client, struct report *ret_report) {
         int r;
 
-        r = bf_pool_stat(client, &stat);
+        r = bf_pool_stat(client, &ret_report->pool);
+        return r < 0 ? r : bf_spill_stat(client, &ret_report->spill);
+}
+
+static int run_status(const struct bfctl *bfctl, struct bf_client *client) {
+        struct report report;
+        int r;
+
+        r = get_report(client, &report);
         if (r == 0)
-                report_status(bfctl->socket, &stat, bfctl->as_json);
+                report_status(bfctl->socket, &report, bfctl->as_json);
         return r;
 }
 
 static int run_stats(const struct bfctl *bfctl, struct bf_client *client) {
-        struct bf_pool_stat stat;
+        struct report report;
         int r;
 
-        r = bf_pool_stat(client, &stat);
+        r = get_report(client, &report);
         if (r == 0)
-                report_stats(&stat, bfctl->as_json);
+                report_stats(&report, bfctl->as_json);
         return r;
 }
 

@@ -9,9 +9,14 @@
 
 #include "bfclient.h"
 
+struct report {
+        struct bf_pool_stat pool;
+        struct bf_spill_stat spill;
+};
+
 /* Each prints to standard output. */
-void report_status(const char *socket, const struct bf_pool_stat *stat, bool as_json);
-void report_stats(const struct bf_pool_stat *stat, bool as_json);
+void report_status(const char *socket, const struct report *report, bool as_json);
+void report_stats(const struct report *report, bool as_json);
 void report_reclaim(uint64_t bytes, bool as_json);
 
 #endif

@@ -4,7 +4,7 @@
  * Random operations against a model in memory: a million steps by default, most of them plain reads and writes, in a pool far smaller than the files.
  * Two clients; file X: an isolated handle that writes and an isolated one that reads; file Y: one shared fileh with two handles that write. Each
  * handle has several mappings that overlap. A second thread takes pages away meanwhile. BF_MODEL_STEPS and BF_MODEL_SEED in the environment set
- * the number of steps and the seed, which is printed.
+ * the number of steps and the seed, which is printed; BF_MODEL_DIRTY how many pages of a view may be dirty: with more than fit into the pool, they are spilled.
  */
 
 #include <errno.h>
@@ -21,7 +21,7 @@
 #define STEPS 1000000
 #define SECONDS_MAX 900
 #define N_WINDOWS 3
-#define DIRTY_MAX 20 /* of a view; the pool has 64 pages */
+#define DIRTY_MAX 20 /* of a view, unless said otherwise; the pool has 64 pages */
 #define HOT_PAGES 12
 
 struct window {
@@ -49,6 +49,7 @@ struct world {
         struct actor actors[N_ACTORS];
         uint64_t random;
         uint64_t seed;
+        size_t dirty_max;
         atomic_uint_fast64_t step;
         atomic_bool stop;
 };
@@ -143,7 +144,7 @@ static void step_write(struct actor *actor) {
         bool was_dirty = actor->view->pages[page].dirty;
         struct model_image after;
 
-        if (!was_dirty && actor->view->n_dirty >= DIRTY_MAX)
+        if (!was_dirty && actor->view->n_dirty >= world.dirty_max)
                 return;
         find_page(actor, page)[model_word(slot)] = value;
         after = read_image(find_page(actor, page));
@@ -249,7 +250,7 @@ static void step_look(struct actor *actor) {
         struct bf_pool_stat pool = rig_pool_stat(actor->client);
         struct bf_stat stat = rig_stat(actor->fileh);
 
-        check((state == BF_PAGE_DIRTY) == actor->view->pages[page].dirty, actor, page, "the state is not what it should be");
+        check((state == BF_PAGE_DIRTY || state == BF_PAGE_SPILLED) == actor->view->pages[page].dirty, actor, page, "the state is not what it should be");
         check(stat.dirty_bytes == actor->view->n_dirty * RIG_PAGE, actor, page, "the number of dirty pages is not what it should be");
         check(pool.resident_bytes <= pool.pool_bytes, actor, page, "the pool is larger than itself");
         check(pool.dirty_bytes == (world.views[0].n_dirty + world.views[2].n_dirty) * RIG_PAGE, actor, page, "dirty pages are miscounted");
@@ -267,7 +268,7 @@ static void take_step(struct actor *actor) {
                                             { step_reopen, 1 },    { step_hint, 10 },   { step_look, 10 } };
         unsigned chosen;
 
-        if (random_below(256) == 0 || actor->view->n_dirty >= DIRTY_MAX) {
+        if (random_below(256) == 0 || actor->view->n_dirty >= world.dirty_max) {
                 chosen = (unsigned) random_below(47);
                 for (size_t i = 0; i < sizeof(rare) / sizeof(rare[0]); chosen -= rare[i].weight, i++)
                         if (chosen < rare[i].weight) {
@@ -353,12 +354,14 @@ static void end_world(void) {
 static void test_model(void **state) {
         struct rig *rig = rig_here(state);
         uint64_t n_steps = setting("BF_MODEL_STEPS", STEPS);
+        struct bf_spill_stat spill;
         struct worker *reclaimer;
 
         watchdog_arm("test_model", SECONDS_MAX);
         world.seed = setting("BF_MODEL_SEED", (uint64_t) time(NULL));
         world.random = world.seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
         print_message("BF_MODEL_SEED=%" PRIu64 " BF_MODEL_STEPS=%" PRIu64 "\n", world.seed, n_steps);
+        world.dirty_max = setting("BF_MODEL_DIRTY", DIRTY_MAX);
         make_world(rig);
         reclaimer = rig_worker(rig, reclaim_on, NULL, NULL, 0, 0);
         for (uint64_t i = 1; i <= n_steps; i++) {
@@ -371,6 +374,9 @@ static void test_model(void **state) {
         end_world();
         print_message("%" PRIu64 " faults, %" PRIu64 " loads, %" PRIu64 " stores, %" PRIu64 " evictions\n", rig_pool_stat(rig->clients[0]).faults,
                       rig_pool_stat(rig->clients[0]).loads, rig_pool_stat(rig->clients[0]).stores, rig_pool_stat(rig->clients[0]).evictions);
+        assert_int_equal(bf_spill_stat(rig->clients[0], &spill), 0);
+        print_message("%" PRIu64 " pages spilled, %" PRIu64 " of them brought back\n", spill.spills, spill.unspills);
+        assert_true(spill.unspills > 0 || world.dirty_max < RIG_SMALL_PAGES);
 }
 
 int main(void) {

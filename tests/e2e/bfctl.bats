@@ -10,7 +10,7 @@ setup_with_client_of() {
         local pool=$1
 
         shift
-        start_daemon --pool "$pool"
+        start_daemon --pool "$pool" --spill-dir "${SPILL_DIR:-$dir}"
         truncate -s 1M "$dir/file"
         mkfifo "$dir/go"
         "$BFSAY_PROGRAM" "unix:$socket" "open $dir/file rw" "advise 2" "mmap 0 1048576 rw" "$@" "say ready" "wait" >"$dir/said" <"$dir/go" 3>&- &
@@ -73,7 +73,8 @@ bad() {
         [[ $output =~ resident_bytes\ +12288\ +12.0\ KiB ]]
         [[ $output =~ dirty_bytes\ +4096\ +4.0\ KiB ]]
         [[ $output =~ loads\ +3 ]]
-        [ "${#lines[@]}" -eq 10 ]
+        [[ $output =~ spilled_bytes\ +0\ +0\ B ]]
+        [ "${#lines[@]}" -eq 15 ]
 }
 
 @test "status and stats as JSON" {
@@ -129,13 +130,36 @@ bad() {
         for ((i = 0; i < 63; i++)); do
                 writes+=("write $((i * 4096)) 1")
         done
-        setup_with_client_of 256K "${writes[@]}"
+        SPILL_DIR=none setup_with_client_of 256K "${writes[@]}"
         run "$BFCTL_PROGRAM" status
         [ "$status" -eq 0 ]
         says "bigfiled at $socket: the pool is nearly full of changes"
         run "$BFCTL_PROGRAM" --json status
         valid status
         [ "$(field status)" = nearly-all-dirty ]
+}
+
+@test "status and stats tell what is spilled" {
+        local i writes=()
+
+        for ((i = 0; i < 100; i++)); do
+                writes+=("write $((i * 4096)) 1")
+        done
+        setup_with_client_of 256K "${writes[@]}"
+        run "$BFCTL_PROGRAM" status
+        says "bigfiled at $socket: healthy"
+        says " spilled (of at most "
+        run "$BFCTL_PROGRAM" --json status
+        valid status
+        [ "$(field status)" = healthy ]
+        run "$BFCTL_PROGRAM" --json stats
+        valid stats
+        [ "$(field dirty_bytes)" = 409600 ]
+        [ "$(field spilled_bytes)" -ge 147456 ]
+        [ "$(field spill_file_bytes)" -ge "$(field spilled_bytes)" ]
+        [ "$(field spill_limit_bytes)" -ge "$(field spill_file_bytes)" ]
+        [ "$(field spills)" -ge 36 ]
+        [ "$(field unspills)" = 0 ]
 }
 
 @test "reclaim drops clean pages, and only those" {

@@ -37,7 +37,7 @@ cannot() {
         [ "$status" -eq 0 ]
         [ -z "$stderr" ]
         [ "${#lines[@]}" -le 24 ]
-        for option in --socket --pool --room-timeout --reclaim-batch --socket-mode --socket-group --no-lend --ready-fd --private-fd --log-level \
+        for option in --socket --pool --spill-dir --spill-size --room-timeout --reclaim-batch --socket-mode --socket-group --no-lend --ready-fd --private-fd --log-level \
                 --uid-peers --uid-handles --uid-mappings --uid-dirty \
                 --version --help; do
                 says "  $option "
@@ -61,6 +61,12 @@ cannot() {
         for value in 0 1 262143 255K x -1 64MB 1.5G 99999999999T ''; do
                 bad --pool "$value"
                 says "--pool: \"$value\" is not a size of at least 64 pages"
+        done
+        bad --spill-dir ''
+        says "--spill-dir: \"\" is not the path of a folder, or none"
+        for value in x -1 64MB ''; do
+                bad --spill-size "$value"
+                says "--spill-size: \"$value\" is not a size"
         done
         for value in x -1 1s ''; do
                 bad --room-timeout "$value"

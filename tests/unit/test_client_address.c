@@ -75,11 +75,29 @@ static void test_refused(void **state) {
         check_refused("spawn:pool=lots", "\"lots\" is no size");
         check_refused("spawn:pool=99999999T", "\"99999999T\" is no size");
         check_refused("spawn:room-timeout=soon", "\"soon\" is no number of seconds");
+        check_refused("spawn:spill-dir=", "path in the address is empty");
+        check_refused("spawn:spill-size=lots", "\"lots\" is no size for spill-size=");
         check_refused("spawn:poool=64M", "unknown setting \"poool=64M\"");
         check_refused("spawn:pool", "unknown setting \"pool\"");
         check_refused("spawn:,", "unknown setting \"\"");
         check_refused("spawn:pool=1M,", "nothing behind the last comma");
         check_refused("spawn:pool=1M,,pool=2M", "unknown setting \"\"");
+}
+
+static void test_spilling(void **state) {
+        struct address address;
+
+        (void) state;
+        assert_int_equal(address_parse("spawn:pool=1M", NULL, &address), 0);
+        assert_string_equal(address.spill_dir, "");
+        assert_int_equal(address.spill_size, UINT64_MAX);
+        assert_int_equal(address_parse("spawn:spill-dir=/some/where,spill-size=3G", NULL, &address), 0);
+        assert_string_equal(address.spill_dir, "/some/where");
+        assert_int_equal(address.spill_size, UINT64_C(3) << 30);
+        assert_string_equal(address.path, "");
+        assert_int_equal(address_parse("spawn:spill-dir=none,daemon=/x", NULL, &address), 0);
+        assert_string_equal(address.spill_dir, "none");
+        assert_string_equal(address.path, "/x");
 }
 
 /* Longer than any path is said in words, not cut off. */
@@ -116,6 +134,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_understood),
                 cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_spilling),
                 cmocka_unit_test(test_too_long),
                 cmocka_unit_test(test_longest),
         };
