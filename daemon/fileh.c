@@ -16,6 +16,9 @@
 /* So many bytes of a spill file may be stale before it is looked at whether it is half of them. */
 #define FILEH_STALE_MAX (UINT64_C(16) << 20)
 
+/* When there is no more room on the disk, this share must be stale to be looked for; the file system's own bookkeeping counts, too. */
+#define FILEH_STALE_SHARE 16
+
 static uint64_t fileh_round_up(uint64_t size, uint64_t block_size) {
         return (size + block_size - 1) & ~(block_size - 1);
 }
@@ -434,7 +437,21 @@ enum page_event fileh_failure(const struct fileh *fileh) {
         return account_left(fileh->account, ACCOUNT_FAILED_PAGES) > 0 ? EVENT_LOAD_FAILED : EVENT_LOAD_ENDED;
 }
 
-/* A sweep is due when all that the spill file has is stale, or so much of it that going through its pages pays. */
+bool fileh_has_stale_places(const struct fileh *fileh) {
+        uint64_t n_used = fileh->n_spilled << fileh->block_shift;
+
+        return fileh->spill.n_bytes > n_used + n_used / FILEH_STALE_SHARE;
+}
+
+/* A sweep is due when all that the spill file has is stale, or so much of it that going through its pages pays; where the disk has no more room, sooner. */
+static bool fileh_is_sweep_due(const struct fileh *fileh) {
+        const struct spill *spill = &fileh->pager->spill;
+
+        if (fileh->n_spilled == 0 || fileh->spill.n_bytes > 2 * (fileh->n_spilled << fileh->block_shift) + FILEH_STALE_MAX)
+                return true;
+        return (spill->is_full || spill->is_failing) && fileh_has_stale_places(fileh);
+}
+
 static void fileh_change_spilled(struct fileh *fileh, enum page_state before, enum page_state after) {
         int change = state_is_spilled(after) - state_is_spilled(before);
 
@@ -442,7 +459,7 @@ static void fileh_change_spilled(struct fileh *fileh, enum page_state before, en
                 return;
         fileh->n_spilled += (uint64_t) (int64_t) change;
         pool_count(fileh->pager->pool, POOL_SPILLED_BYTES, change * (int64_t) fileh->block_size);
-        if (change < 0 && (fileh->n_spilled == 0 || fileh->spill.n_bytes > 2 * (fileh->n_spilled << fileh->block_shift) + FILEH_STALE_MAX))
+        if (change < 0 && fileh_is_sweep_due(fileh))
                 fileh_queue_sweep(fileh);
 }
 

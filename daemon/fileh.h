@@ -197,6 +197,9 @@ int fileh_set_spill_file(struct fileh *fileh, int fd);
 /* Counts what the spill file takes of the disk by now. */
 void fileh_look_at_spill_file(struct fileh *fileh);
 
+/* Has its spill file more than a few places that are in use no more? */
+bool fileh_has_stale_places(const struct fileh *fileh);
+
 /* Its spill file may have room to give back. */
 void fileh_queue_sweep(struct fileh *fileh);
 

@@ -32,9 +32,6 @@
 /* Pages that are looked at in one step. */
 #define SPILL_BATCH_PAGES 256u
 
-/* When there is no more room on the disk, this share of it must be stale to be looked for; the file system's own bookkeeping counts, too. */
-#define SPILL_STALE_SHARE 16
-
 /* After a failure; each one in a row doubles it. */
 #define SPILL_PAUSE_USEC UINT64_C(1000000)
 #define SPILL_PAUSE_MAX_USEC UINT64_C(10000000)
@@ -105,9 +102,8 @@ void spill_stop(struct pager *pager) {
 static void spill_queue_sweeps(struct pager *pager) {
         for (uint32_t id = idtable_next(&pager->filehs, 0); id; id = idtable_next(&pager->filehs, id)) {
                 struct fileh *fileh = idtable_get(&pager->filehs, id);
-                uint64_t n_used = fileh->n_spilled << fileh->block_shift;
 
-                if (fileh->spill.n_bytes > n_used + n_used / SPILL_STALE_SHARE)
+                if (fileh_has_stale_places(fileh))
                         fileh_queue_sweep(fileh);
         }
 }

@@ -127,7 +127,7 @@ static void sweep_begin(struct fileh *fileh) {
         struct sweep *sweep;
 
         fileh_look_at_spill_file(fileh);
-        if (fileh->is_closing || fileh->is_sweeping || fileh->spill.n_bytes == 0)
+        if (fileh->is_closing || fileh->spill.n_bytes == 0)
                 return;
         sweep = calloc(1, sizeof(*sweep));
         if (!sweep)
@@ -138,10 +138,14 @@ static void sweep_begin(struct fileh *fileh) {
         job_wake(&fileh->pager->jobs, &sweep->job);
 }
 
+/* One that is being swept stays in the queue: places behind it may have become stale. */
 void sweep_continue(struct pager *pager) {
-        struct fileh *fileh;
+        struct fileh *fileh, *next;
 
-        while ((fileh = TAILQ_FIRST(&pager->sweep_queue))) {
+        for (fileh = TAILQ_FIRST(&pager->sweep_queue); fileh; fileh = next) {
+                next = TAILQ_NEXT(fileh, sweep_entry);
+                if (fileh->is_sweeping)
+                        continue;
                 TAILQ_REMOVE(&pager->sweep_queue, fileh, sweep_entry);
                 fileh->in_sweep_queue = false;
                 sweep_begin(fileh);

@@ -397,13 +397,16 @@ static void test_limit(void **state) {
         struct scene scene;
         uint64_t n;
 
-        rig_daemon(rig, RIG_SMALL_POOL, "--spill-dir", rig->dir, "--spill-size", "256K", "--room-timeout", "0.5", NULL);
+        rig_daemon(rig, RIG_SMALL_POOL, "--spill-dir", rig->dir, "--spill-size", "256K", "--room-timeout", "2", NULL);
         scene = open_scene(rig);
         n = dirty_until_full(&scene);
         assert_in_range(n, RIG_SMALL_PAGES + 1, 2 * RIG_SMALL_PAGES + 2);
         assert_in_range(spill_stat(scene.client).file_bytes, 1, 256 << 10);
         check_no_more(&scene, n);
+        assert_int_equal(bf_discard(scene.fileh), 0);
         wait_nothing_spilled(scene.client);
+        daemonproc_kill(&rig->daemon);
+        rig_daemon(rig, RIG_SMALL_POOL, "--spill-dir", rig->dir, "--spill-size", "256K", "--room-timeout", "100", NULL);
         for (uint64_t i = 0; i < 20; i++) { /* and so it does again and again: no place is used up for ever */
                 dirty(&scene, i * 7, 100, 1000 + i);
                 check_memory(&scene, i * 7, 100, 1000 + i);
