@@ -50,6 +50,11 @@
         KILL(REQUEST_MAPPED, "request.mapped")             /* a mapping is there, its client has not heard of it */          \
         KILL(REQUEST_UNMAPPED, "request.unmapped")         /* the same of one that is gone */                                \
         KILL(SERVER_ACCEPTED, "server.accepted")           /* a client is there that has said nothing */                     \
+        KILL(SPILL_CALLED, "spill.called")                 /* the ledger says spilling, nothing is copied */                 \
+        KILL(SPILL_COPIED, "spill.copied")                 /* what is to be spilled is copied */                             \
+        KILL(SPILL_PROTECTED, "spill.protected")           /* pages are protected, the ledger says dirty */                  \
+        KILL(SPILL_SPILLED, "spill.spilled")               /* the ledger says spilled, the page is in RAM, too */            \
+        KILL(SPILL_WRITTEN, "spill.written")               /* the spill file has it, the ledger says spilling */             \
         KILL(WRITEOUT_CALLED, "writeout.called")           /* the ledger says storing, nothing is copied */                  \
         KILL(WRITEOUT_COPIED, "writeout.copied")           /* what is to be stored is copied */                              \
         KILL(WRITEOUT_DONE, "writeout.done")               /* all is marked, the client has not heard of it */               \

@@ -18,6 +18,7 @@
 #include "drop.h"
 #include "fileh.h"
 #include "handle.h"
+#include "inject.h"
 #include "load.h"
 #include "log.h"
 #include "pager.h"
@@ -174,6 +175,7 @@ static void spill_end_pages(struct spill_run *run, uint64_t n_good) {
 
                 if (event == EVENT_SPILLED && fileh_state(fileh, run->block + i) == PAGE_SPILLING) {
                         drop_add(&drop, fileh, id, event, 0);
+                        INJECT(SPILL_SPILLED);
                         n_spilled++;
                 } else if (fileh_page_event(fileh, id, event, 0) == ACTION_UNPROTECT)
                         spill_unprotect(fileh, run->block + i);
@@ -195,6 +197,7 @@ static void spill_on_written(struct store_request *request, int error) {
         struct fileh *fileh = run->fileh;
         struct pager *pager = fileh->pager;
 
+        INJECT(SPILL_WRITTEN);
         pager->spill.n_bytes -= spill_run_bytes(run);
         fileh_look_at_spill_file(fileh);
         if (error == -EFBIG)
@@ -251,14 +254,17 @@ static void spill_run_begin(struct fileh *fileh, uint64_t block, uint64_t n) {
                 spill_run_free(run);
                 return;
         }
+        INJECT(SPILL_PROTECTED);
         for (uint64_t i = 0; i < n; i++)
                 (void) fileh_page_event(fileh, fileh_page(fileh, block + i), EVENT_SPILL, 0);
+        INJECT(SPILL_CALLED);
         if (spill_run_copy(run) < 0) {
                 spill_failed(fileh->pager, -EIO);
                 spill_end_pages(run, 0);
                 spill_run_free(run);
                 return;
         }
+        INJECT(SPILL_COPIED);
         fileh->pager->spill.n_bytes += spill_run_bytes(run);
         run->request = (struct store_request) {
                 .buf = run->buf,

@@ -212,6 +212,20 @@ static void tour_drop(struct sight *sight) {
         sight_check(sight, 110, 120);
 }
 
+/* More dirty pages than there is room for, of two files: they are spilled, come back, are stored and dropped. */
+static void tour_spill(struct sight *sight, struct sight *large) {
+        sight_write(sight, 0, TOUR_PAGES, 20000);
+        sight_write(large, 0, TOUR_LARGE_BLOCKS, 20000);
+        sight_check(sight, 0, TOUR_PAGES);
+        sight_commit(sight, RIG_STORE_MARK);
+        sight_write(sight, 50, 500, 30000);
+        sight_check(large, 0, TOUR_LARGE_BLOCKS);
+        sight_check(sight, 0, 300);
+        sight_discard(sight);
+        sight_check(sight, 0, TOUR_PAGES);
+        sight_commit(large, RIG_STORE_MARK);
+}
+
 static void tour_grow(struct sight *sight) {
         SIGHT_CALL(sight, bf_munmap(sight->map));
         SIGHT_CALL(sight, bf_resize(sight->fileh, GROWN_PAGES * RIG_PAGE));
@@ -286,6 +300,7 @@ int tour_run(int line, void *arg) {
         tour_write(&sight);
         tour_large_blocks(&large);
         tour_drop(&sight);
+        tour_spill(&sight, &large);
         tour_grow(&sight);
         tour_failing_load(&cut);
         tour_half(&sight, line);

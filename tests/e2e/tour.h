@@ -27,7 +27,7 @@ struct tour {
 #define TOUR_PAGES 640
 #define TOUR_LARGE_BLOCKS 8
 #define TOUR_SHORT_PAGES 8
-#define TOUR_POOL "--pool", "8M"
+#define TOUR_POOL "--pool", "3M", "--spill-dir", "/var/tmp" /* less than is dirty once */
 
 /* Makes its files. */
 void tour_prepare(struct rig *rig, struct tour *tour);
