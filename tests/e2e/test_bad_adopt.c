@@ -63,8 +63,8 @@ static struct bundle bundle_of(const struct scene *scene, unsigned i) {
         };
 }
 
-static int adopt(int line, const struct bundle *bundle) {
-        int fds[4] = { bundle->file, bundle->uffd, bundle->memory, bundle->ledger };
+static int adopt_with(int line, const struct bundle *bundle, int spill) {
+        int fds[5] = { bundle->file, bundle->uffd, bundle->memory, bundle->ledger, spill };
         struct chan_packet reply;
         union wire_msg msg;
 
@@ -72,7 +72,12 @@ static int adopt(int line, const struct bundle *bundle) {
         msg.header.flags = bundle->flags;
         msg.open.size = bundle->size;
         msg.open.block_size = bundle->block_size;
-        return rawpeer_call(line, &msg, fds, 4, &reply);
+        return rawpeer_call(line, &msg, fds, spill < 0 ? 4 : 5, &reply);
+}
+
+/* Nothing is spilled: it can do without its spill file. */
+static int adopt(int line, const struct bundle *bundle) {
+        return adopt_with(line, bundle, -1);
 }
 
 /* Each handle can be taken up as it was: nothing has happened to it. Then all goes. */
@@ -161,6 +166,38 @@ static void test_ledgers_that_are_none(void **state) {
                 close(ledgers[i]);
         }
         end(&scene);
+}
+
+/* A file of this user without a name, as a daemon makes one. */
+static int make_nameless(const struct scene *scene) {
+        int fd = open(scene->rig->dir, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+
+        assert_true(fd >= 0);
+        return fd;
+}
+
+/* The spill file is the one that the ledger names, and no other. Brought as it was given, for reading only, it is taken. */
+static void test_spill_files_that_are_none(void **state) {
+        struct scene scene = start(state);
+        struct bundle bundle = bundle_of(&scene, 0);
+        const int files[] = {
+                make_nameless(&scene), dup(scene.handles[1].spill),           dup(scene.file), dup(scene.handles[0].memory),
+                eventfd(0, EFD_CLOEXEC), open("/dev/zero", O_RDWR | O_CLOEXEC), open(scene.rig->dir, O_RDONLY | O_CLOEXEC),
+        };
+
+        for (unsigned i = 0; i < sizeof(files) / sizeof(*files); i++) {
+                assert_int_equal(adopt_with(scene.line, &bundle, files[i]), -EINVAL);
+                close(files[i]);
+        }
+        assert_int_equal(fcntl(scene.handles[0].spill, F_GETFL) & O_ACCMODE, O_RDONLY);
+        assert_int_equal(adopt_with(scene.line, &bundle, scene.handles[0].spill), 0);
+        rawpeer_close_file(&scene.handles[0]);
+        bundle = bundle_of(&scene, 1);
+        assert_int_equal(adopt(scene.line, &bundle), 0);
+        rawpeer_close_file(&scene.handles[1]);
+        close(scene.line);
+        close(scene.file);
+        close(scene.device);
 }
 
 static void test_fields_that_do_not_fit(void **state) {
@@ -319,6 +356,7 @@ int main(void) {
                 RIG_TEST(test_what_is_right_is_taken_up_once),
                 RIG_TEST(test_memories_that_are_none),
                 RIG_TEST(test_ledgers_that_are_none),
+                RIG_TEST(test_spill_files_that_are_none),
                 RIG_TEST(test_fields_that_do_not_fit),
                 RIG_TEST(test_another_file),
                 RIG_TEST(test_a_readonly_memory_makes_no_writer),
