@@ -70,7 +70,7 @@
         FAIL(MMAP, "mmap", "ENOMEM")                                                                                         \
         FAIL(OPEN, "open", "EMFILE ENOMEM")                                                                                  \
         FAIL(PREAD, "pread", "ENOMEM EINTR")                                                                                 \
-        FAIL(PUNCH, "punch", "ENOMEM EINTR")                                                                                 \
+        FAIL(PUNCH, "punch", "EINTR")                                                                                        \
         FAIL(PWRITE, "pwrite", "ENOMEM EINTR")                                                                               \
         FAIL(RECVMSG, "recvmsg", "ENOMEM")                                                                                   \
         FAIL(RING_FULL, "ring.full", "EBUSY")                                                                                \

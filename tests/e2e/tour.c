@@ -59,12 +59,17 @@ static uint64_t sight_last_word(const struct sight *sight) {
         return sight->block_size / sizeof(uint64_t) - 1;
 }
 
-/* A load that failed is forgotten, and the touch made again. A page that is dirty has nothing to be loaded. */
+/* A load that failed is forgotten, and the touch made again. A page that is dirty, and spilled, is brought back. */
 static void sight_raised(struct sight *sight, const char *what, uint64_t block, const struct probe_hit *hit) {
-        if (hit->signo != SIGBUS || (sight->now[block] != sight->stored[block] && hit->error != ENOTCONN))
-                sight_fail(sight, "lost", block, (uint64_t) hit->error, 0);
+        uint64_t offset = block * sight->block_size;
+
+        if (hit->signo != SIGBUS)
+                sight_fail(sight, what, block, (uint64_t) hit->signo, 0);
         sight_failed(sight, what, block, -hit->error);
-        SIGHT_CALL(sight, bf_invalidate(sight->fileh, block * sight->block_size, sight->block_size));
+        if (sight->now[block] != sight->stored[block])
+                SIGHT_CALL(sight, bf_load(sight->fileh, offset, sight->block_size));
+        else
+                SIGHT_CALL(sight, bf_invalidate(sight->fileh, offset, sight->block_size));
 }
 
 static uint64_t sight_read(struct sight *sight, uint64_t block, uint64_t word) {
