@@ -62,6 +62,25 @@ static void fileh_free(struct fileh *fileh) {
         free(fileh);
 }
 
+static int fileh_set_user(struct fileh *fileh, uid_t uid) {
+        struct account *account;
+
+        if (uid == fileh->uid)
+                return 0;
+        account = account_get(&fileh->pager->accounts, uid);
+        if (!account)
+                return -ENOMEM;
+        account_sub(fileh->account, ACCOUNT_DIRTY_BYTES, fileh->n_counted);
+        account_sub(fileh->account, ACCOUNT_FAILED_PAGES, fileh->n_failed);
+        account_put(fileh->account);
+        account_add(account, ACCOUNT_DIRTY_BYTES, fileh->n_counted);
+        account_add(account, ACCOUNT_FAILED_PAGES, fileh->n_failed);
+        fileh->account = account;
+        fileh->uid = uid;
+        fileh->pager->quota_is_freed = true;
+        return 0;
+}
+
 static int fileh_build_memory(struct fileh *fileh, const struct fileh_params *params) {
         uint64_t size = fileh_round_up(params->size, params->block_size);
 
@@ -110,6 +129,18 @@ static int fileh_adopt_spill_file(struct fileh *fileh, const struct fileh_params
         return r;
 }
 
+/* Of a shared fileh a reader may be the first to come back: its pages are the writer's all the same, and nobody else may join as one. */
+static int fileh_recall_writer(struct fileh *fileh, const struct fileh_params *params) {
+        uint64_t writer = fileh->ledger.memory.header->writer;
+
+        if (params->is_writable)
+                ledger_file_set_writer(&fileh->ledger, params->uid);
+        if (params->is_writable || writer == 0)
+                return 0;
+        fileh->has_writer = true;
+        return fileh_set_user(fileh, (uid_t) (writer - 1));
+}
+
 /* What a fileh is made of, in order; a failure undoes what came before it. */
 static int fileh_build(struct fileh *fileh, const struct fileh_params *params) {
         int r;
@@ -120,7 +151,9 @@ static int fileh_build(struct fileh *fileh, const struct fileh_params *params) {
         r = fileh_build_ledger(fileh, params);
         if (r < 0)
                 goto fail_memory;
-        r = fileh_build_map(fileh, params);
+        r = fileh_recall_writer(fileh, params);
+        if (r == 0)
+                r = fileh_build_map(fileh, params);
         if (r < 0)
                 goto fail_ledger;
         r = -ENOMEM;
@@ -207,22 +240,14 @@ void fileh_unref(struct fileh *fileh) {
                 fileh_free(fileh);
 }
 
-int fileh_set_user(struct fileh *fileh, uid_t uid) {
-        struct account *account;
+int fileh_set_writer(struct fileh *fileh, uid_t uid) {
+        int r;
 
-        if (uid == fileh->uid)
-                return 0;
-        account = account_get(&fileh->pager->accounts, uid);
-        if (!account)
-                return -ENOMEM;
-        account_sub(fileh->account, ACCOUNT_DIRTY_BYTES, fileh->n_counted);
-        account_sub(fileh->account, ACCOUNT_FAILED_PAGES, fileh->n_failed);
-        account_put(fileh->account);
-        account_add(account, ACCOUNT_DIRTY_BYTES, fileh->n_counted);
-        account_add(account, ACCOUNT_FAILED_PAGES, fileh->n_failed);
-        fileh->account = account;
-        fileh->uid = uid;
-        fileh->pager->quota_is_freed = true;
+        r = fileh_set_user(fileh, uid);
+        if (r < 0)
+                return r;
+        fileh->has_writer = true;
+        ledger_file_set_writer(&fileh->ledger, uid);
         return 0;
 }
 

@@ -41,7 +41,7 @@ struct fileh {
 
         struct file_identity identity;
         bool is_shared;
-        bool has_writer; /* a read-write handle joined it at some time, of writer_uid */
+        bool has_writer; /* a read-write handle joined it at some time, also under an earlier daemon */
         uid_t uid;       /* of the first handle, and of all that write */
         struct account *account; /* his, which the dirty pages are counted in */
         uint64_t n_counted;      /* bytes of them */
@@ -119,8 +119,8 @@ int fileh_new(struct pager *pager, const struct fileh_params *params, struct fil
 void fileh_ref(struct fileh *fileh);
 void fileh_unref(struct fileh *fileh);
 
-/* Its pages are that user's from now on. -ENOMEM. */
-int fileh_set_user(struct fileh *fileh, uid_t uid);
+/* That user has it open for writing: its pages are his from now on. -ENOMEM. */
+int fileh_set_writer(struct fileh *fileh, uid_t uid);
 
 /* Is it of the file that such an open names, in blocks of that size? */
 bool fileh_is_of(const struct fileh *fileh, const struct fileh_params *params);

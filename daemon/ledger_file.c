@@ -166,6 +166,10 @@ void ledger_file_close(struct ledger_file *ledger) {
         __atomic_store_n(&ledger->memory.header->memory_inode, 0, __ATOMIC_RELEASE);
 }
 
+void ledger_file_set_writer(struct ledger_file *ledger, uid_t uid) {
+        __atomic_store_n(&ledger->memory.header->writer, (uint64_t) uid + 1, __ATOMIC_RELEASE);
+}
+
 void ledger_file_set_sync(struct ledger_file *ledger, bool is_under_way) {
         __atomic_store_n(&ledger->memory.header->sync_under_way, is_under_way, __ATOMIC_RELEASE);
 }

@@ -5,6 +5,7 @@
 /* The shared memory file in which the ledger of one fileh lies (proto/ledger.h), as the place of the tables of its pagemap. */
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "ledger.h"
 #include "pagemap.h"
@@ -32,6 +33,9 @@ int ledger_file_open(const struct ledger_file *ledger, int *ret_fd);
 
 /* The pages are about to be dropped: no other daemon is to take them up. */
 void ledger_file_close(struct ledger_file *ledger);
+
+/* That user has the fileh open for writing. */
+void ledger_file_set_writer(struct ledger_file *ledger, uid_t uid);
 
 /* A flush of the file is under way, or what came of it not yet in the states. */
 void ledger_file_set_sync(struct ledger_file *ledger, bool is_under_way);

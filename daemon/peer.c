@@ -45,6 +45,7 @@ struct peer {
         char name[48];
         struct account *account; /* of its user */
         bool is_refused;         /* he has too many: it is told so, and no more */
+        bool shows;              /* a handle that it had with another daemon, and its mappings: no limit of the user's takes them from him */
         struct loop_event *readable;
         struct loop_event *writable;
         struct loop_event *exited;
@@ -137,8 +138,11 @@ static void peer_count_reply(struct peer *peer, const union wire_msg *msg) {
         bool failed = msg->reply.error < 0;
 
         switch (msg->header.id & ~WIRE_REPLY) {
-        case WIRE_OPEN:
         case WIRE_ADOPT:
+                peer->shows |= !failed;
+                peer_count_handles(peer, failed);
+                break;
+        case WIRE_OPEN:
                 peer_count_handles(peer, failed);
                 break;
         case WIRE_CLOSE:
@@ -291,10 +295,15 @@ static void peer_on_map(struct peer *peer, struct chan_packet *packet) {
         account_add(peer->account, ACCOUNT_MAPPINGS, 1);
         if (peer->n_mappings > WIRE_MAPPINGS_MAX)
                 peer_refuse(peer, &packet->msg, -ENOMEM);
-        else if (account_is_over(peer->account, ACCOUNT_MAPPINGS))
+        else if (account_is_over(peer->account, ACCOUNT_MAPPINGS) && !peer->shows)
                 peer_refuse(peer, &packet->msg, peer_refuse_more(peer, ACCOUNT_MAPPINGS, "mappings", "uid-mappings"));
         else
                 peer_on_request(peer, packet);
+}
+
+static void peer_on_shown(struct peer *peer, struct chan_packet *packet) {
+        peer->shows = false;
+        peer_on_request(peer, packet);
 }
 
 static void peer_on_pool_stat(struct peer *peer, struct chan_packet *packet) {
@@ -344,7 +353,7 @@ static void (*const peer_handlers[N_WIRE_IDS])(struct peer *peer, struct chan_pa
         [WIRE_POOL_STAT] = peer_on_pool_stat,
         [WIRE_RECLAIM] = peer_on_reclaim,
         [WIRE_ADOPT] = peer_on_open,
-        [WIRE_SHOWN] = peer_on_request,
+        [WIRE_SHOWN] = peer_on_shown,
 };
 
 /* --- receiving ---------------------------------------------------------------------------------------------------------------------------------- */

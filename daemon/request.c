@@ -56,12 +56,11 @@ static int request_join(struct request *request, struct fileh *fileh, const stru
                 return 0;
         r = params->size > fileh->size ? fileh_resize(fileh, params->size) : 0;
         if (r == 0)
-                r = fileh_set_user(fileh, params->uid);
+                r = fileh_set_writer(fileh, params->uid);
         if (r < 0)
                 return r;
         store_file_add_writer(fileh->store, request->file_fd);
         request->file_fd = -1;
-        fileh->has_writer = true;
         return 0;
 }
 

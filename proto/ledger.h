@@ -31,6 +31,7 @@ struct ledger_header {
         uint64_t file_inode;
         uint64_t is_shared;  /* 1: of a fileh that clients share */
         uint64_t generation; /* how many daemons have had it, the one that made it included */
+        uint64_t writer;     /* uid + 1 of who has or had it open for writing; 0: nobody */
         uint64_t sync_under_way; /* 1: a flush of the file was asked for, and what came of it is not in the states yet */
         uint64_t spill_device; /* of the file that dirty pages go to when RAM is short; both 0: there is none */
         uint64_t spill_inode;

@@ -124,6 +124,7 @@ static void test_another_daemon_allows_less(void **state) {
         const char *path = rig_identity(rig, "data", N_PAGES);
         struct bf_client *client;
         uint64_t *maps[3];
+        void *one_more_map;
 
         rig_daemon(rig, NULL);
         client = rig_client(rig);
@@ -133,7 +134,7 @@ static void test_another_daemon_allows_less(void **state) {
                 *rig_word(maps[i], i, 0) = 1000 + i;
         }
         daemonproc_kill(&rig->daemon);
-        rig_daemon(rig, "--uid-handles", "1", NULL);
+        rig_daemon(rig, "--uid-handles", "1", "--uid-mappings", "1", NULL);
         for (unsigned i = 0; i < 3; i++) {
                 assert_int_equal(*rig_word(maps[i], 10, 0), 10);
                 assert_int_equal(*rig_word(maps[i], i, 0), 1000 + i);
@@ -141,6 +142,7 @@ static void test_another_daemon_allows_less(void **state) {
         }
         assert_int_equal(rig_pool_stat(client).filehs, 3);
         assert_int_equal(bf_open(client, path, O_RDWR, NULL, &one_more), -EUSERS);
+        assert_int_equal(bf_mmap(filehs[0], 0, RIG_PAGE, PROT_READ, &one_more_map), -EUSERS);
         for (unsigned i = 0; i < 3; i++) {
                 assert_int_equal(bf_munmap(maps[i]), 0);
                 assert_int_equal(bf_close(filehs[i]), 0);

@@ -621,6 +621,37 @@ static void test_an_absent_reader(void **state) {
         assert_int_equal(user_do(&scene.other, ORDER_READ, 3, 0, 0), 333);
 }
 
+/* a reader is back first: that the file has a writer, and of which uid, is known all the same, and a writer of another uid gets pages of his own */
+static void test_a_foreign_writer_in_the_gap(void **state) {
+        struct rig *rig = rig_here(state);
+        struct scene scene = { .rig = rig, .path = rig_identity(rig, "data", N_PAGES), .other = { .uid = OTHER_UID } };
+        struct bf_fileh *foreign;
+
+        if (geteuid() != 0) {
+                print_message("skipped: needs root\n");
+                skip();
+        }
+        assert_int_equal(chmod(rig->dir, 0777), 0);
+        assert_int_equal(chmod(scene.path, 0666), 0);
+        daemon_start(rig);
+        user_start(&scene.other, rig, "other", scene.path);
+        scene.client = rig_client(rig);
+        assert_int_equal(user_do(&scene.other, ORDER_OPEN, 0, 0, 0), 0);
+        assert_int_equal(user_do(&scene.other, ORDER_WRITE, 3, 0, 300), 0);
+        scene.fileh = rig_open(scene.client, scene.path, O_RDONLY, BF_SHARED);
+        assert_int_equal(rig_stat(scene.fileh).dirty_bytes, RIG_PAGE);
+        user_close_way(&scene.other);
+        daemonproc_kill(&rig->daemon);
+        daemon_start(rig);
+        assert_int_equal(rig_stat(scene.fileh).dirty_bytes, RIG_PAGE);
+        foreign = rig_open(scene.client, scene.path, O_RDWR, BF_SHARED);
+        assert_int_equal(rig_stat(foreign).dirty_bytes, 0);
+        assert_int_equal(bf_close(foreign), 0);
+        user_open_way(&scene.other);
+        assert_int_equal(user_do(&scene.other, ORDER_WRITEOUT, RIG_STORE_MARK, 0, 0), 0);
+        assert_int_equal(rig_file_word(scene.path, 3), 300);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_a_writeout_waits),
@@ -643,6 +674,7 @@ int main(void) {
                 RIG_TEST(test_killed_while_it_opens),
                 RIG_TEST(test_nothing_is_left_behind),
                 RIG_TEST(test_an_absent_reader),
+                RIG_TEST(test_a_foreign_writer_in_the_gap),
         };
 
         watchdog_start();
