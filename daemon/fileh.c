@@ -59,6 +59,7 @@ static void fileh_free(struct fileh *fileh) {
         if (!fileh->is_closing)
                 pool_count(fileh->pager->pool, POOL_FILEHS, -1);
         account_put(fileh->account);
+        waiters_end(&fileh->end_waiters, 0, NULL); /* jobs, all of them */
         free(fileh);
 }
 
@@ -212,6 +213,7 @@ int fileh_new(struct pager *pager, const struct fileh_params *params, struct fil
         TAILQ_INIT(&fileh->loads);
         TAILQ_INIT(&fileh->turn_queue);
         STAILQ_INIT(&fileh->store_waiters);
+        STAILQ_INIT(&fileh->end_waiters);
         STAILQ_INIT(&fileh->writeouts);
         pagelist_init(&fileh->dirty, PAGELIST_DIRTY);
         pagelist_init(&fileh->storing, PAGELIST_DIRTY);
@@ -259,6 +261,18 @@ bool fileh_may_join(const struct fileh *fileh, const struct fileh_params *params
 bool fileh_is_of(const struct fileh *fileh, const struct fileh_params *params) {
         return fileh->block_size == params->block_size && fileh->memory.huge == params->is_huge &&
                fileh->identity.device == params->identity.device && fileh->identity.inode == params->identity.inode;
+}
+
+struct fileh *fileh_find_storing(const struct fileh *fileh) {
+        const struct idtable *filehs = &fileh->pager->filehs;
+
+        for (uint32_t id = idtable_next(filehs, 0); id; id = idtable_next(filehs, id)) {
+                struct fileh *other = idtable_get(filehs, id);
+
+                if (other->is_closing && other->writeout && other->identity.device == fileh->identity.device && other->identity.inode == fileh->identity.inode)
+                        return other;
+        }
+        return NULL;
 }
 
 struct fileh *fileh_find_shared(struct pager *pager, const struct fileh_params *params) {

@@ -64,6 +64,8 @@ struct fileh {
         bool is_closing;              /* the last handle is closed, and nobody is absent */
         bool is_broken;               /* its pages could not be taken up */
         unsigned n_awaited;           /* what has to end before handles are answered and listened to (opening.h) */
+        struct job predecessor;       /* one of them: another fileh of the file, which is closed and still storing */
+        struct waiters end_waiters;   /* who waits until this one is freed */
 
         uint32_t n_places;         /* given to handles so far (claim.h) */
         unsigned n_hidden_writers; /* handles whose mappings are not all known yet */
@@ -127,6 +129,9 @@ bool fileh_is_of(const struct fileh *fileh, const struct fileh_params *params);
 
 /* May a client with such an open share it? */
 bool fileh_may_join(const struct fileh *fileh, const struct fileh_params *params);
+
+/* A fileh of the same file that is closed while stores of it are under way, or NULL. */
+struct fileh *fileh_find_storing(const struct fileh *fileh);
 
 /* The shared fileh that such an open would join, or NULL. */
 struct fileh *fileh_find_shared(struct pager *pager, const struct fileh_params *params);

@@ -102,6 +102,39 @@ void opening_ended(struct fileh *fileh, int error) {
         fileh_unref(fileh);
 }
 
+/* --- the one before it -------------------------------------------------------------------------------------------------------------------------- */
+
+/*
+ * A client that dies in a writeout leaves stores under way. Whoever opens the file after that must find them in it, and not have them overwrite what he stores:
+ * a process that is killed in write(2) is not gone before that has ended, either.
+ */
+static void opening_on_predecessor(struct job *job, int error) {
+        struct fileh *fileh = (struct fileh *) ((char *) job - offsetof(struct fileh, predecessor));
+
+        (void) error;
+        job_wake(&fileh->pager->jobs, job);
+}
+
+static enum job_result opening_look_for_predecessor(struct job *job) {
+        struct fileh *fileh = (struct fileh *) ((char *) job - offsetof(struct fileh, predecessor)), *other = fileh_find_storing(fileh);
+        int r = other ? waiters_add_job(&other->end_waiters, 0, (struct job_waiter) { job, opening_on_predecessor }) : 0;
+
+        if (other && r == 0)
+                return JOB_WAIT;
+        opening_ended(fileh, r);
+        fileh_unref(fileh);
+        return JOB_DONE;
+}
+
+static void opening_await_predecessor(struct fileh *fileh) {
+        if (!fileh_find_storing(fileh))
+                return;
+        fileh->n_awaited++;
+        fileh_ref(fileh);
+        fileh->predecessor = (struct job) { .step = opening_look_for_predecessor };
+        job_wake(&fileh->pager->jobs, &fileh->predecessor);
+}
+
 /* --- the spill file ----------------------------------------------------------------------------------------------------------------------------- */
 
 /* Once for each reason: files are opened all the time. */
@@ -127,6 +160,7 @@ static void opening_on_spill_file(struct ring_op *op, int result) {
 void opening_begin(struct fileh *fileh) {
         struct pager *pager = fileh->pager;
 
+        opening_await_predecessor(fileh);
         if (!pager->options.spill_dir || (!fileh->is_shared && !fileh->has_writer))
                 return;
         fileh->n_awaited++;

@@ -3,8 +3,8 @@
 #define BF_OPENING_H
 
 /*
- * The last steps of OPEN and ADOPT: what a new fileh needs that takes time, its spill file and the pages of an old one, is waited for; then clients get their
- * handles, whose faults are read from then on.
+ * The last steps of OPEN and ADOPT: what a new fileh needs that takes time, its spill file, the pages of an old one, and the last stores of one that a client left
+ * behind, is waited for; then clients get their handles, whose faults are read from then on.
  */
 
 #include "pager.h"
@@ -12,7 +12,7 @@
 struct fileh;
 struct handle;
 
-/* A new fileh, not an adopted one: begins to make its spill file, if it is to have one. */
+/* A new fileh, not an adopted one: begins to make its spill file, if it is to have one, and to wait for stores of a closed one. */
 void opening_begin(struct fileh *fileh);
 
 /* Answers it as soon as the fileh is ready. A negative errno: nothing was answered, and the handle is closed. */

@@ -129,6 +129,23 @@ static void store_held_page(struct bf_fileh *fileh, uint64_t *map) {
         bf_writeout(fileh, RIG_STORE_MARK | BF_WRITEOUT_SYNC);
 }
 
+/* Opens the file, reads a page, and stores another word of it. */
+static void open_and_look(struct worker *worker) {
+        struct bf_fileh *fileh;
+        uint64_t *map;
+
+        worker->result = bf_open(worker->object, worker->at, O_RDWR, NULL, &fileh);
+        if (worker->result == 0)
+                worker->result = bf_mmap(fileh, worker->a * RIG_PAGE, RIG_PAGE, PROT_READ | PROT_WRITE, (void **) &map);
+        if (worker->result < 0)
+                return;
+        if (*map != worker->a + 1000)
+                worker->result = -EIO;
+        *map = 7;
+        if (worker->result == 0)
+                worker->result = bf_writeout(fileh, RIG_STORE_MARK);
+}
+
 static void sync_held(struct bf_fileh *fileh, uint64_t *map) {
         *rig_word(map, 1, 0) = 1001;
         bf_writeout(fileh, RIG_STORE_MARK | BF_WRITEOUT_SYNC);
@@ -192,6 +209,37 @@ static void test_death_in_the_middle(void **state) {
                 rig_disconnect(rig, rig->clients[0]);
                 rig->n_clients = 0;
         }
+}
+
+/* what a dead client's writeout had under way is in the file before anyone who opens it anew can read or store */
+static void test_stores_of_the_dead_come_first(void **state) {
+        struct rig *rig = rig_here(state);
+        struct plan plan = { .act = store_held_page };
+        struct heldfs *heldfs;
+        struct worker *opener;
+        struct child *child;
+        uint64_t n_loads;
+
+        rig_daemon(rig, "--pool", "64M", NULL);
+        heldfs = rig_heldfs(rig, N_PAGES);
+        plan.address = rig_address(rig);
+        plan.path = heldfs_path(heldfs);
+        heldfs_hold(heldfs, HELDFS_WRITE, 50, HELDFS_ALWAYS);
+        child = rig_child(rig, run_plan, &plan);
+        assert_int_equal(child_hear(child->line), 1);
+        heldfs_wait(heldfs, HELDFS_WRITE, 50, 1);
+        child_kill(child);
+        n_loads = rig_pool_stat(rig_client(rig)).loads;
+        opener = rig_worker(rig, open_and_look, (void *) plan.path, rig->clients[0], 50, 0);
+        worker_wait_call(opener);
+        (void) rig_open(rig->clients[0], rig_identity(rig, "another", N_PAGES), O_RDWR, 0); /* which waits for nobody */
+        for (unsigned i = 0; i < 100; i++)
+                assert_int_equal(rig_pool_stat(rig->clients[0]).loads, n_loads);
+        assert_false(worker_is_done(opener));
+        heldfs_clear(heldfs);
+        worker_join(opener);
+        assert_int_equal(opener->result, 0);
+        assert_int_equal(*(uint64_t *) heldfs_content(heldfs, 50 * RIG_PAGE), 7);
 }
 
 /* Does all sorts of things, without end. */
@@ -326,6 +374,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_death_with_dirty_pages),
                 RIG_TEST(test_death_in_the_middle),
+                RIG_TEST(test_stores_of_the_dead_come_first),
                 RIG_TEST(test_death_at_any_moment),
                 RIG_TEST(test_a_stopped_client),
                 RIG_TEST(test_many_come_and_go),

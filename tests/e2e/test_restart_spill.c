@@ -3,7 +3,10 @@
 /* Changes larger than the pool, and the daemon is killed: what is spilled is there for the next one. (Under load: test_restart_load.c with BF_DIRTY.) */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "rig.h"
 #include "tempfile.h"
@@ -177,6 +180,84 @@ static void test_shared(void **state) {
         check_file(&scenes[1], 2000);
 }
 
+/* --- much of it ----------------------------------------------------------------------------------------------------------------------------------- */
+
+/* BF_SPILL_MEGABYTES: how much that is. The pool is a sixteenth of it. */
+static uint64_t large_bytes(void) {
+        const char *text = getenv("BF_SPILL_MEGABYTES");
+
+        return (text ? strtoull(text, NULL, 10) : 32) << 20;
+}
+
+static void start_large_daemon(struct rig *rig) {
+        char pool[32];
+
+        snprintf(pool, sizeof(pool), "%" PRIu64, large_bytes() / 16);
+        rig_daemon(rig, "--pool", pool, "--spill-dir", rig->dir, NULL);
+}
+
+/* Every word becomes its number and .a. */
+static void fill(struct worker *worker) {
+        uint64_t *map = worker->at;
+
+        for (uint64_t i = 0; i < large_bytes() / sizeof(*map); i++)
+                map[i] = i ^ worker->a;
+}
+
+static void check_words(const uint64_t *words, uint64_t n, uint64_t first, uint64_t value) {
+        for (uint64_t i = 0; i < n; i++)
+                if (words[i] != ((first + i) ^ value))
+                        fail_msg("word %" PRIu64 " is %#" PRIx64 " and not %#" PRIx64, first + i, words[i], (first + i) ^ value);
+}
+
+static void check_large_file(const char *path, uint64_t value) {
+        static uint64_t words[1 << 17];
+        const uint64_t n = sizeof(words) / sizeof(*words);
+
+        for (uint64_t first = 0; first < large_bytes() / sizeof(*words); first += n) {
+                assert_int_equal(tempfile_read(path, first * sizeof(*words), words, sizeof(words)), 0);
+                check_words(words, n, first, value);
+        }
+}
+
+/* Fills all of it, and when half of that is done the daemon is killed. */
+static void fill_over_a_kill(struct scene *scene, uint64_t value) {
+        struct worker *writer = rig_worker(scene->rig, fill, scene->map, NULL, value, 0);
+
+        while (rig_stat(scene->fileh).dirty_bytes < large_bytes() / 2)
+                sched_yield();
+        daemonproc_kill(&scene->rig->daemon);
+        start_large_daemon(scene->rig);
+        worker_join(writer);
+        assert_int_equal(rig_stat(scene->fileh).dirty_bytes, large_bytes());
+}
+
+/* A transaction of sixteen times the pool, and the daemon is killed in the middle of the filling, of the commit, and of another filling, which is discarded. */
+static void test_killed_half_way(void **state) {
+        struct scene scene = { .rig = rig_here(state), .path = rig_path(rig_here(state), "large") };
+        struct worker *commit;
+
+        watchdog_arm("test_killed_half_way", 600);
+        start_large_daemon(scene.rig);
+        assert_int_equal(tempfile_make_sparse(scene.path, large_bytes()), 0);
+        scene.client = rig_client(scene.rig);
+        assert_int_equal(bf_open(scene.client, scene.path, O_RDWR, NULL, &scene.fileh), 0);
+        assert_int_equal(bf_mmap(scene.fileh, 0, large_bytes(), PROT_READ | PROT_WRITE, (void **) &scene.map), 0);
+        fill_over_a_kill(&scene, 0xabcdef);
+        commit = rig_worker(scene.rig, worker_writeout, NULL, scene.fileh, RIG_STORE_MARK, 0);
+        while (rig_pool_stat(scene.client).stores < large_bytes() / 2 / RIG_PAGE && !worker_is_done(commit))
+                sched_yield();
+        daemonproc_kill(&scene.rig->daemon);
+        start_large_daemon(scene.rig);
+        worker_join(commit);
+        assert_int_equal(commit->result, 0);
+        check_large_file(scene.path, 0xabcdef);
+        fill_over_a_kill(&scene, 0xfedcba);
+        assert_int_equal(bf_discard(scene.fileh), 0);
+        check_words(scene.map, large_bytes() / sizeof(*scene.map), 0, 0xabcdef);
+        check_large_file(scene.path, 0xabcdef);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_commit_after_a_restart),
@@ -185,6 +266,7 @@ int main(void) {
                 RIG_TEST(test_killed_while_spilling),
                 RIG_TEST(test_killed_while_writing_out),
                 RIG_TEST(test_shared),
+                RIG_TEST(test_killed_half_way),
         };
 
         watchdog_start();
