@@ -32,17 +32,6 @@ void drop_add(struct drop *drop, struct fileh *fileh, uint32_t id, enum page_eve
                 drop_flush(drop);
 }
 
-static int drop_compare(const void *a, const void *b) {
-        const struct {
-                struct fileh *fileh;
-                uint64_t block;
-        } *x = a, *y = b;
-
-        if (x->fileh != y->fileh)
-                return x->fileh->id < y->fileh->id ? -1 : 1;
-        return x->block < y->block ? -1 : x->block > y->block;
-}
-
 static void drop_punch(struct fileh *fileh, uint64_t block, uint64_t n) {
         int r = memory_punch(&fileh->memory, block << fileh->block_shift, n << fileh->block_shift);
 
@@ -57,7 +46,7 @@ void drop_flush(struct drop *drop) {
 
         if (drop->n > 0)
                 INJECT(DROP_CALLED);
-        qsort(drop->pages, drop->n, sizeof(drop->pages[0]), drop_compare);
+        qsort(drop->pages, drop->n, sizeof(drop->pages[0]), fileh_block_compare);
         for (unsigned i = 1; i <= drop->n; i++)
                 if (i == drop->n || drop->pages[i].fileh != drop->pages[first].fileh ||
                     drop->pages[i].block != drop->pages[first].block + (i - first)) {

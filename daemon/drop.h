@@ -6,19 +6,15 @@
 
 #include <stdint.h>
 
-#include "state.h"
+#include "fileh.h"
 
 #define DROP_PAGES 64
 
-struct fileh;
 struct pager;
 
 struct drop {
         struct pager *pager;
-        struct {
-                struct fileh *fileh;
-                uint64_t block;
-        } pages[DROP_PAGES];
+        struct fileh_block pages[DROP_PAGES];
         unsigned n;
         uint64_t bytes; /* room of the pages that have left */
 };

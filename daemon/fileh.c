@@ -347,6 +347,14 @@ int fileh_resize(struct fileh *fileh, uint64_t size) {
         return 0;
 }
 
+int fileh_block_compare(const void *a, const void *b) {
+        const struct fileh_block *x = a, *y = b;
+
+        if (x->fileh != y->fileh)
+                return x->fileh->id < y->fileh->id ? -1 : 1;
+        return x->block < y->block ? -1 : x->block > y->block;
+}
+
 uint64_t fileh_n_blocks(const struct fileh *fileh) {
         return fileh_round_up(fileh->size, fileh->block_size) >> fileh->block_shift;
 }

@@ -101,6 +101,14 @@ struct fileh {
         uint64_t n_loads, n_stores, n_evictions, n_faults;
 };
 
+/* A block of some fileh; in order, neighbours stand together. */
+struct fileh_block {
+        struct fileh *fileh;
+        uint64_t block;
+};
+
+int fileh_block_compare(const void *a, const void *b); /* for qsort() */
+
 struct fileh_params {
         struct file_identity identity;
         uid_t uid;

@@ -49,10 +49,7 @@ struct spill_run {
 #define SPILL_ABSENT_USEC UINT64_C(25000)
 
 struct spill_batch {
-        struct {
-                struct fileh *fileh;
-                uint64_t block;
-        } pages[SPILL_BATCH_PAGES];
+        struct fileh_block pages[SPILL_BATCH_PAGES];
         unsigned n;
         bool has_held; /* pages were passed over as users are absent */
 };
@@ -311,17 +308,6 @@ static void spill_collect(struct pager *pager, struct spill_batch *batch, uint64
         }
 }
 
-static int spill_compare(const void *a, const void *b) {
-        const struct {
-                struct fileh *fileh;
-                uint64_t block;
-        } *x = a, *y = b;
-
-        if (x->fileh != y->fileh)
-                return x->fileh->id < y->fileh->id ? -1 : 1;
-        return x->block < y->block ? -1 : x->block > y->block;
-}
-
 /* A client may have taken content away: zeros are not what was written. */
 static void spill_forget_vanished(struct pager *pager, struct spill_batch *batch) {
         struct memory_data known = { 0 };
@@ -412,7 +398,7 @@ bool spill_continue(struct pager *pager) {
         }
         if (room > pager->options.spill_bytes / SPILL_WINDOW_SHARE)
                 pager->spill.is_full = false;
-        qsort(batch.pages, batch.n, sizeof(batch.pages[0]), spill_compare);
+        qsort(batch.pages, batch.n, sizeof(batch.pages[0]), fileh_block_compare);
         spill_forget_vanished(pager, &batch);
         spill_begin_runs(&batch);
         return true;
