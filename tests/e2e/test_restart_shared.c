@@ -107,6 +107,7 @@ static int user_run(int line, void *arg) {
         if (user->uid != 0)
                 child_become(user->uid);
         CHILD_CHECK(bf_connect(&user->client, user->address) == 0);
+        child_say(line, 1);
         while ((order = child_hear(line)) != CHILD_GONE) {
                 for (unsigned i = 0; i < 3; i++)
                         args[i] = child_hear(line);
@@ -149,7 +150,7 @@ static void user_close_way(const struct user *user) {
         assert_int_equal(unlink(user->way), 0);
 }
 
-/* Before this process has a client. */
+/* Before this process has a client. He is connected when this returns. */
 static void user_start(struct user *user, struct rig *rig, const char *name, const char *path) {
         user->dir = rig->dir;
         user->path = path;
@@ -157,6 +158,7 @@ static void user_start(struct user *user, struct rig *rig, const char *name, con
         snprintf(user->address, sizeof(user->address), "unix:%s/socket", user->way);
         user_open_way(user);
         user->child = rig_child(rig, user_run, user);
+        assert_int_equal(user_end(user), 1);
 }
 
 /* --- scenes --------------------------------------------------------------------------------------------------------------------------------------- */
