@@ -258,9 +258,13 @@ bool fileh_may_join(const struct fileh *fileh, const struct fileh_params *params
         return fileh->is_shared && params->is_shared && (!params->is_writable || !fileh->has_writer || fileh->uid == params->uid);
 }
 
+static bool file_identity_is(const struct file_identity *a, const struct file_identity *b) {
+        return a->device == b->device && a->inode == b->inode;
+}
+
 bool fileh_is_of(const struct fileh *fileh, const struct fileh_params *params) {
         return fileh->block_size == params->block_size && fileh->memory.huge == params->is_huge &&
-               fileh->identity.device == params->identity.device && fileh->identity.inode == params->identity.inode;
+               file_identity_is(&fileh->identity, &params->identity);
 }
 
 struct fileh *fileh_find_storing(const struct fileh *fileh) {
@@ -269,7 +273,7 @@ struct fileh *fileh_find_storing(const struct fileh *fileh) {
         for (uint32_t id = idtable_next(filehs, 0); id; id = idtable_next(filehs, id)) {
                 struct fileh *other = idtable_get(filehs, id);
 
-                if (other->is_closing && other->writeout && other->identity.device == fileh->identity.device && other->identity.inode == fileh->identity.inode)
+                if (other->is_closing && other->writeout && file_identity_is(&other->identity, &fileh->identity))
                         return other;
         }
         return NULL;

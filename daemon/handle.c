@@ -194,8 +194,9 @@ static bool handle_is_gone(int error) {
         return error == -ESRCH || error == -ENOENT; /* no process, or no such range in it: nobody can write there */
 }
 
-int handles_protect(struct fileh *fileh, uint64_t first, uint64_t n, bool protect, struct handle **ret_handle) {
-        struct handle *handle;
+int handles_protect(struct fileh *fileh, uint64_t first, uint64_t n, bool protect) {
+        struct pager *pager = fileh->pager;
+        struct handle *handle, *failed = NULL;
         int error = 0;
 
         TAILQ_FOREACH(handle, &fileh->handles, entry)
@@ -203,9 +204,11 @@ int handles_protect(struct fileh *fileh, uint64_t first, uint64_t n, bool protec
                         int r = mapping_protect(handle->mappings[i], first, n, protect);
 
                         if (r < 0 && !handle_is_gone(r)) {
-                                *ret_handle = handle;
+                                failed = handle;
                                 error = r;
                         }
                 }
+        if (failed)
+                pager->drop_peer(pager, failed->peer, protect ? "its memory cannot be write-protected" : "its memory cannot be un-protected");
         return error;
 }

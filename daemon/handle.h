@@ -69,8 +69,7 @@ void handle_unmap(struct handle *handle, struct mapping *mapping);
 /* The mapping that an address lies in, or NULL. */
 struct mapping *handle_find(const struct handle *handle, uint64_t address);
 
-/* Write-protects blocks in every mapping of the fileh, or un-protects them. A negative errno: some mapping could not be; *ret_handle gets whose it
- * is. */
-int handles_protect(struct fileh *fileh, uint64_t first, uint64_t n, bool protect, struct handle **ret_handle);
+/* Write-protects blocks in every mapping of the fileh, or un-protects them. A negative errno: some mapping could not be; whose it is, is dropped. */
+int handles_protect(struct fileh *fileh, uint64_t first, uint64_t n, bool protect);
 
 #endif

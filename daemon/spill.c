@@ -151,13 +151,6 @@ static void spill_is_full(struct pager *pager) {
 
 /* --- a run -------------------------------------------------------------------------------------------------------------------------------------- */
 
-static void spill_unprotect(struct fileh *fileh, uint64_t block) {
-        struct handle *handle;
-
-        if (handles_protect(fileh, block, 1, false, &handle) < 0)
-                fileh->pager->drop_peer(fileh->pager, handle->peer, "its memory cannot be un-protected");
-}
-
 /* Of the pages of a run, the first n_good are in the spill file. */
 static void spill_end_pages(struct spill_run *run, uint64_t n_good) {
         struct waiters waiters = STAILQ_HEAD_INITIALIZER(waiters);
@@ -175,7 +168,7 @@ static void spill_end_pages(struct spill_run *run, uint64_t n_good) {
                         INJECT(SPILL_SPILLED);
                         n_spilled++;
                 } else if (fileh_page_event(fileh, id, event, 0) == ACTION_UNPROTECT)
-                        spill_unprotect(fileh, run->block + i);
+                        (void) handles_protect(fileh, run->block + i, 1, false);
         }
         drop_flush(&drop);
         pool_count(fileh->pager->pool, POOL_SPILLS, (int64_t) n_spilled);
@@ -238,14 +231,12 @@ static struct spill_run *spill_run_new(struct fileh *fileh, uint64_t block, uint
 /* n neighbours, all DIRTY. Without memory, or where a mapping cannot be protected, they stay what they are. */
 static void spill_run_begin(struct fileh *fileh, uint64_t block, uint64_t n) {
         struct spill_run *run = spill_run_new(fileh, block, n);
-        struct handle *handle;
 
         if (!run) {
                 spill_failed(fileh->pager, -ENOMEM);
                 return;
         }
-        if (handles_protect(fileh, block, n, true, &handle) < 0) {
-                fileh->pager->drop_peer(fileh->pager, handle->peer, "its memory cannot be write-protected");
+        if (handles_protect(fileh, block, n, true) < 0) {
                 for (uint64_t i = 0; i < n; i++)
                         fileh_unpark(fileh, fileh_page(fileh, block + i));
                 spill_run_free(run);

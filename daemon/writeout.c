@@ -135,10 +135,8 @@ static enum job_result writeout_await(struct writeout *w) {
 /* --- pages -------------------------------------------------------------------------------------------------------------------------------------- */
 
 static void writeout_protect(struct fileh *fileh, uint64_t block, uint64_t n, bool protect) {
-        struct handle *handle;
-
-        if (n > 0 && handles_protect(fileh, block, n, protect, &handle) < 0)
-                fileh->pager->drop_peer(fileh->pager, handle->peer, "its memory cannot be write-protected");
+        if (n > 0)
+                (void) handles_protect(fileh, block, n, protect);
 }
 
 /* A page that counts as stored while it is not in RAM is not here any more if a flush fails. */
