@@ -498,6 +498,8 @@ bool fileh_has_stale_places(const struct fileh *fileh) {
 static bool fileh_is_sweep_due(const struct fileh *fileh) {
         const struct spill *spill = &fileh->pager->spill;
 
+        if (!spill_file_is_there(&fileh->spill))
+                return false;
         if (fileh->n_spilled == 0 || fileh->spill.n_bytes > 2 * (fileh->n_spilled << fileh->block_shift) + FILEH_STALE_MAX)
                 return true;
         return (spill->is_full || spill->is_failing) && fileh_has_stale_places(fileh);
@@ -506,11 +508,11 @@ static bool fileh_is_sweep_due(const struct fileh *fileh) {
 static void fileh_change_spilled(struct fileh *fileh, enum page_state before, enum page_state after) {
         int change = state_is_spilled(after) - state_is_spilled(before);
 
-        if (change == 0)
-                return;
-        fileh->n_spilled += (uint64_t) (int64_t) change;
-        pool_count(fileh->pager->pool, POOL_SPILLED_BYTES, change * (int64_t) fileh->block_size);
-        if (change < 0 && fileh_is_sweep_due(fileh))
+        if (change != 0) {
+                fileh->n_spilled += (uint64_t) (int64_t) change;
+                pool_count(fileh->pager->pool, POOL_SPILLED_BYTES, change * (int64_t) fileh->block_size);
+        }
+        if (state_has_place(before) && !state_has_place(after) && fileh_is_sweep_due(fileh))
                 fileh_queue_sweep(fileh);
 }
 

@@ -21,7 +21,7 @@ void spill_file_create(struct ring *ring, struct ring_op *op, int dir_fd) {
 
 /* What the kernel knows of it: a client may bring another file, and its server may not answer. */
 static int spill_file_stat(int fd, struct statx *ret) {
-        if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_UID | STATX_NLINK | STATX_INO, ret) < 0)
+        if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_UID | STATX_NLINK | STATX_INO | STATX_SIZE, ret) < 0)
                 return -errno;
         return S_ISREG(ret->stx_mode) && ret->stx_uid == geteuid() && ret->stx_nlink == 0 ? 0 : -EINVAL;
 }
@@ -66,7 +66,7 @@ int spill_file_adopt(struct spill_file *file, struct ring *ring, const struct sp
                 close(copy);
                 return r;
         }
-        r = spill_file_mark(file, 0, UINT64_MAX);
+        r = st.stx_size > 0 ? spill_file_mark(file, 0, st.stx_size) : 0;
         if (r < 0)
                 spill_file_fini(file);
         return r;
@@ -92,10 +92,8 @@ int64_t spill_file_look(struct spill_file *file) {
         uint64_t before = file->n_bytes;
         struct stat st;
 
-        if (fstat(file->fd, &st) == 0) {
+        if (fstat(file->fd, &st) == 0)
                 file->n_bytes = (uint64_t) st.st_blocks * 512;
-                file->size = (uint64_t) st.st_size;
-        }
         return (int64_t) (file->n_bytes - before);
 }
 
@@ -112,6 +110,8 @@ int spill_file_mark(struct spill_file *file, uint64_t begin, uint64_t end) {
                 return -ENOMEM;
         for (uint64_t part = spill_file_part(file, begin); part <= spill_file_part(file, end - 1); part++)
                 file->parts[part / 64] |= UINT64_C(1) << part % 64;
+        if (end > file->end)
+                file->end = end;
         return 0;
 }
 
@@ -121,10 +121,10 @@ bool spill_file_next_marked(const struct spill_file *file, uint64_t offset, uint
         while (file->parts && part < SPILL_FILE_PARTS && !(file->parts[part / 64] >> part % 64 & 1))
                 part++;
         begin = part << file->part_shift;
-        if (!file->parts || part == SPILL_FILE_PARTS || begin >= file->size || offset >= file->size)
+        if (!file->parts || part == SPILL_FILE_PARTS || begin >= file->end || offset >= file->end)
                 return false;
         *ret_begin = offset > begin ? offset : begin;
-        *ret_end = part == SPILL_FILE_PARTS - 1 || (part + 1) << file->part_shift > file->size ? file->size : (part + 1) << file->part_shift;
+        *ret_end = part == SPILL_FILE_PARTS - 1 || (part + 1) << file->part_shift > file->end ? file->end : (part + 1) << file->part_shift;
         return true;
 }
 

@@ -19,7 +19,7 @@ struct spill_file {
         uint64_t device;
         uint64_t inode;
         uint64_t n_bytes; /* that it takes of the disk, when last looked at */
-        uint64_t size;    /* where it ends, the same */
+        uint64_t end;     /* behind all that was ever written to, or is about to be */
 
         /* Which parts of it were written to: a bit for each, of this size; the last is of all that lies behind it, too. */
         uint64_t *parts; /* NULL: none */
@@ -55,7 +55,7 @@ int64_t spill_file_look(struct spill_file *file);
 /* From begin to before end is about to be written to. -ENOMEM. */
 int spill_file_mark(struct spill_file *file, uint64_t begin, uint64_t end);
 
-/* The first part, from offset on, that was written to, as far as the file goes. False: there is none. */
+/* The first part, from offset on, that was written to, up to the end. False: there is none. */
 bool spill_file_next_marked(const struct spill_file *file, uint64_t offset, uint64_t *ret_begin, uint64_t *ret_end);
 
 /* There is nothing in the part that begins there. */

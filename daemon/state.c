@@ -251,6 +251,11 @@ bool state_is_spilled(enum page_state state) {
         return state_traits[state].spilled;
 }
 
+/* A page that was dropped while it was stored may have come from the spill file. */
+bool state_has_place(enum page_state state) {
+        return state_is_spilled(state) || state_is_spilling(state) || state == PAGE_STORING_DROPPED;
+}
+
 bool state_is_loading(enum page_state state) {
         return state_traits[state].loading;
 }

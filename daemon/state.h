@@ -76,6 +76,9 @@ bool state_is_spilling(enum page_state state);
 /* Is its content in the spill file alone? */
 bool state_is_spilled(enum page_state state);
 
+/* Is its place in the spill file in use: is its content there, on its way there, or perhaps being read from there? */
+bool state_has_place(enum page_state state);
+
 /* Does a load wait for its end? */
 bool state_is_loading(enum page_state state);
 

@@ -2,7 +2,7 @@
 
 /*
  * A sweep goes through the parts of the file that were written to, and gives back one range of places after another, so that at most one is on its way; what is
- * being given back is not written to meanwhile (spill.c). A place is in use while its page's content is there, on its way there, or being read from there.
+ * being given back is not written to meanwhile (spill.c).
  */
 
 #include <errno.h>
@@ -26,13 +26,6 @@ struct sweep {
         struct ring_op op;
         int error;
 };
-
-/* A page that was dropped while it was stored may be on its way from the spill file to the file. */
-static bool sweep_is_in_use(const struct fileh *fileh, uint64_t block) {
-        enum page_state state = fileh_state(fileh, block);
-
-        return state_is_spilled(state) || state_is_spilling(state) || state == PAGE_STORING_DROPPED;
-}
 
 static void sweep_on_punched(struct ring_op *op, int result) {
         struct sweep *sweep = (struct sweep *) ((char *) op - offsetof(struct sweep, op));
@@ -97,7 +90,7 @@ static uint64_t sweep_range(struct sweep *sweep, uint64_t *ret_first) {
 
         for (unsigned i = 0; i < JOB_STEP_PAGES && sweep->offset < sweep->part_end; i++, sweep->offset += fileh->block_size) {
                 uint64_t block = sweep->offset >> fileh->block_shift;
-                bool is_in_use = sweep_is_in_use(fileh, block);
+                bool is_in_use = state_has_place(fileh_state(fileh, block));
 
                 sweep->part_in_use |= is_in_use;
                 if (is_in_use && n > 0)
@@ -110,7 +103,7 @@ static uint64_t sweep_range(struct sweep *sweep, uint64_t *ret_first) {
 
 static enum job_result sweep_step(struct job *job) {
         struct sweep *sweep = (struct sweep *) job;
-        uint64_t first, n;
+        uint64_t first = 0, n;
 
         if (sweep->error < 0 || sweep->fileh->is_closing)
                 return sweep_end(sweep);

@@ -178,6 +178,18 @@ static void test_discard(void **state) {
         check_file(&scene, 0, N_PAGES, 0);
 }
 
+/* Pages that are on their way to the disk, or from there to the file, when they are dropped leave room to be given back, too, however soon that was. */
+static void test_discard_on_the_way(void **state) {
+        struct scene scene = start(rig_here(state));
+
+        for (uint64_t n = RIG_SMALL_PAGES; n <= N_PAGES; n += 2) {
+                dirty(&scene, 0, n, 1000);
+                assert_int_equal(bf_discard(scene.fileh), 0);
+                wait_nothing_spilled(scene.client);
+        }
+        check_memory(&scene, 0, N_PAGES, 0);
+}
+
 static void test_invalidate(void **state) {
         struct scene scene = start(rig_here(state));
 
@@ -690,6 +702,7 @@ int main(void) {
                 RIG_TEST(test_writeout),
                 RIG_TEST(test_store_and_mark_apart),
                 RIG_TEST(test_discard),
+                RIG_TEST(test_discard_on_the_way),
                 RIG_TEST(test_invalidate),
                 RIG_TEST(test_load),
                 RIG_TEST(test_close),

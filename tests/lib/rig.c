@@ -17,6 +17,14 @@
 #define JOIN_SECONDS 5
 #define OPTIONS_MAX 16
 
+/* BF_TEST=PATTERN: those tests of a program alone. */
+__attribute__((constructor)) static void rig_filter(void) {
+        const char *pattern = getenv("BF_TEST");
+
+        if (pattern)
+                cmocka_set_test_filter(pattern);
+}
+
 int rig_setup(void **state) {
         struct rig *rig;
 

@@ -281,23 +281,23 @@ static void test_spilled_content_is_somewhere(void **state) {
 static void test_predicates(void **state) {
         static const struct {
                 enum page_state state;
-                bool resident, clean, dirty, storing, spilling, spilled, loading;
+                bool resident, clean, dirty, storing, spilling, spilled, loading, place;
         } expected[] = {
-                { PAGE_EMPTY, false, false, false, false, false, false, false },
-                { PAGE_LOADING, false, false, false, false, false, false, true },
-                { PAGE_LOADED, true, true, false, false, false, false, false },
-                { PAGE_DIRTY, true, false, true, false, false, false, false },
-                { PAGE_STORING, true, false, true, true, false, false, false },
-                { PAGE_STORING_DIRTIED, true, false, true, true, false, false, false },
-                { PAGE_STORING_DROPPED, false, false, false, true, false, false, false },
-                { PAGE_FAILED, false, false, false, false, false, false, false },
-                { PAGE_UNSYNCED, true, true, false, false, false, false, false },
-                { PAGE_SPILLING, true, false, true, false, true, false, false },
-                { PAGE_SPILLING_DIRTIED, true, false, true, false, true, false, false },
-                { PAGE_SPILLING_DROPPED, false, false, false, false, true, false, false },
-                { PAGE_SPILLED, false, false, true, false, false, true, false },
-                { PAGE_UNSPILLING, false, false, true, false, false, true, true },
-                { PAGE_STORING_SPILLED, false, false, true, true, false, true, false },
+                { PAGE_EMPTY, false, false, false, false, false, false, false, false },
+                { PAGE_LOADING, false, false, false, false, false, false, true, false },
+                { PAGE_LOADED, true, true, false, false, false, false, false, false },
+                { PAGE_DIRTY, true, false, true, false, false, false, false, false },
+                { PAGE_STORING, true, false, true, true, false, false, false, false },
+                { PAGE_STORING_DIRTIED, true, false, true, true, false, false, false, false },
+                { PAGE_STORING_DROPPED, false, false, false, true, false, false, false, true },
+                { PAGE_FAILED, false, false, false, false, false, false, false, false },
+                { PAGE_UNSYNCED, true, true, false, false, false, false, false, false },
+                { PAGE_SPILLING, true, false, true, false, true, false, false, true },
+                { PAGE_SPILLING_DIRTIED, true, false, true, false, true, false, false, true },
+                { PAGE_SPILLING_DROPPED, false, false, false, false, true, false, false, true },
+                { PAGE_SPILLED, false, false, true, false, false, true, false, true },
+                { PAGE_UNSPILLING, false, false, true, false, false, true, true, true },
+                { PAGE_STORING_SPILLED, false, false, true, true, false, true, false, true },
         };
 
         (void) state;
@@ -310,6 +310,7 @@ static void test_predicates(void **state) {
                 assert_int_equal(state_is_spilling(expected[i].state), expected[i].spilling);
                 assert_int_equal(state_is_spilled(expected[i].state), expected[i].spilled);
                 assert_int_equal(state_is_loading(expected[i].state), expected[i].loading);
+                assert_int_equal(state_has_place(expected[i].state), expected[i].place);
         }
 }
 
