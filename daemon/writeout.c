@@ -9,6 +9,8 @@
  * The content of a page is taken at one moment: it is write-protected, then copied, and only then may a thread write it again. Such a thread and
  * the end of the store race: the state table settles it (STORING_DIRTIED).
  *
+ * When nobody has the fileh open any more, its client having died, what is under way ends and nothing more is begun: whoever opens the file next waits for it.
+ *
  * With SYNC a page stays STORING, and so in RAM, until the flush has succeeded: if that fails, all of it is dirty again. Without, it is UNSYNCED until the next
  * flush (flush.h).
  *
@@ -483,7 +485,7 @@ static enum job_result writeout_store(struct writeout *w) {
                 return JOB_WAIT;
         if (w->is_held_up && w->error == 0 && !w->fileh->is_closing)
                 return writeout_wait_for_spilling(w);
-        w->phase = writeout_wants(w, WIRE_WRITEOUT_SYNC) ? WRITEOUT_SYNCS : WRITEOUT_MARKS;
+        w->phase = writeout_wants(w, WIRE_WRITEOUT_SYNC) && !w->fileh->is_closing ? WRITEOUT_SYNCS : WRITEOUT_MARKS;
         return JOB_MORE;
 }
 

@@ -179,8 +179,12 @@ static void test_death_in_the_middle(void **state) {
         struct rig *rig = rig_here(state);
         struct heldfs *heldfs;
         struct plan plan;
+        unsigned n_fds; /* of the daemon with the rig's own client */
 
         rig_daemon(rig, "--pool", "64M", NULL);
+        n_fds = rig_count_fds(rig, rig_client(rig));
+        rig_disconnect(rig, rig->clients[0]);
+        rig->n_clients = 0;
         heldfs = rig_heldfs(rig, N_PAGES);
         plan = (struct plan) { .address = rig_address(rig), .path = heldfs_path(heldfs) };
         for (size_t i = 0; i < sizeof(moments) / sizeof(moments[0]); i++) {
@@ -206,6 +210,7 @@ static void test_death_in_the_middle(void **state) {
 
                         assert_true(stored == page || stored == page + 1000);
                 }
+                rig_wait_fds(rig, rig->clients[0], n_fds); /* the dead one's requests have ended: what is held next is the next one's */
                 rig_disconnect(rig, rig->clients[0]);
                 rig->n_clients = 0;
         }
