@@ -34,60 +34,94 @@ void account_limits_default(struct account_limits *limits, uint64_t n_descriptor
 
 void accounts_init(struct accounts *accounts, const struct account_limits *limits) {
         accounts->limits = *limits;
+        pthread_mutex_init(&accounts->mutex, NULL);
         for (unsigned i = 0; i < ACCOUNT_BUCKETS; i++)
                 LIST_INIT(&accounts->buckets[i]);
 }
 
-struct account *account_get(struct accounts *accounts, uid_t uid) {
-        unsigned bucket = uid % ACCOUNT_BUCKETS;
+void accounts_fini(struct accounts *accounts) {
+        pthread_mutex_destroy(&accounts->mutex);
+}
+
+static struct account *account_find(struct accounts *accounts, uid_t uid) {
         struct account *account;
 
-        LIST_FOREACH(account, &accounts->buckets[bucket], entry)
-                if (account->uid == uid) {
-                        account->n_refs++;
-                        return account;
-                }
-        account = calloc(1, sizeof(*account));
+        LIST_FOREACH(account, &accounts->buckets[uid % ACCOUNT_BUCKETS], entry)
+                if (account->uid == uid)
+                        break;
+        return account;
+}
+
+static struct account *account_new(struct accounts *accounts, uid_t uid) {
+        struct account *account = calloc(1, sizeof(*account));
+
         if (!account)
                 return NULL;
         account->accounts = accounts;
         account->uid = uid;
-        account->n_refs = 1;
-        LIST_INSERT_HEAD(&accounts->buckets[bucket], account, entry);
+        for (unsigned i = 0; i < N_ACCOUNT_ITEMS; i++) {
+                atomic_init(&account->n[i], 0);
+                atomic_init(&account->has_warned[i], false);
+        }
+        atomic_init(&account->waiting, 0);
+        LIST_INSERT_HEAD(&accounts->buckets[uid % ACCOUNT_BUCKETS], account, entry);
+        return account;
+}
+
+struct account *account_get(struct accounts *accounts, uid_t uid) {
+        struct account *account;
+
+        pthread_mutex_lock(&accounts->mutex);
+        account = account_find(accounts, uid);
+        if (!account)
+                account = account_new(accounts, uid);
+        if (account)
+                account->n_refs++;
+        pthread_mutex_unlock(&accounts->mutex);
         return account;
 }
 
 void account_put(struct account *account) {
-        if (--account->n_refs > 0)
+        struct accounts *accounts = account->accounts;
+        bool is_last;
+
+        pthread_mutex_lock(&accounts->mutex);
+        is_last = --account->n_refs == 0;
+        if (is_last)
+                LIST_REMOVE(account, entry);
+        pthread_mutex_unlock(&accounts->mutex);
+        if (!is_last)
                 return;
         for (unsigned i = 0; i < N_ACCOUNT_ITEMS; i++)
-                assert(account->n[i] == 0);
-        LIST_REMOVE(account, entry);
+                assert(account_count(account, i) == 0);
         free(account);
 }
 
 void account_add(struct account *account, enum account_item item, uint64_t n) {
-        account->n[item] += n;
+        atomic_fetch_add_explicit(&account->n[item], n, memory_order_relaxed);
 }
 
 void account_sub(struct account *account, enum account_item item, uint64_t n) {
-        assert(account->n[item] >= n);
-        account->n[item] -= n;
+        uint_fast64_t before = atomic_fetch_sub(&account->n[item], n);
+
+        assert(before >= n);
+        (void) before;
+}
+
+uint64_t account_count(const struct account *account, enum account_item item) {
+        return atomic_load(&account->n[item]);
 }
 
 uint64_t account_left(const struct account *account, enum account_item item) {
-        uint64_t max = account->accounts->limits.max[item];
+        uint64_t max = account->accounts->limits.max[item], n = account_count(account, item);
 
-        return account->n[item] < max ? max - account->n[item] : 0;
+        return n < max ? max - n : 0;
 }
 
 bool account_is_over(const struct account *account, enum account_item item) {
-        return account->n[item] > account->accounts->limits.max[item];
+        return account_count(account, item) > account->accounts->limits.max[item];
 }
 
 bool account_may_warn(struct account *account, enum account_item item) {
-        bool may = !account->has_warned[item];
-
-        account->has_warned[item] = true;
-        return may;
+        return !atomic_exchange(&account->has_warned[item], true);
 }

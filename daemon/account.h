@@ -4,10 +4,12 @@
 
 /*
  * What one user has of the daemon, over all his clients, and how much of it he may have: so that nobody takes what others need. There is an account for
- * each user who has something, and none for others. It counts; what becomes of who asks for too much is up to the caller. A table belongs to one
- * thread.
+ * each user who has something, and none for others. It counts; what becomes of who asks for too much is up to the caller. Any thread may use it; two that
+ * count at the same moment may both find that there is something left.
  */
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -31,6 +33,7 @@ struct account_limits {
 
 struct accounts {
         struct account_limits limits;
+        pthread_mutex_t mutex; /* of who has an account, and of n_refs */
         LIST_HEAD(, account) buckets[ACCOUNT_BUCKETS]; /* -> account->entry */
 };
 
@@ -39,15 +42,16 @@ struct account {
         LIST_ENTRY(account) entry;
         uid_t uid;
         unsigned n_refs;
-        uint64_t n[N_ACCOUNT_ITEMS];
-        bool has_warned[N_ACCOUNT_ITEMS];
-        uint64_t n_woken_bytes; /* quota.c: promised to those just woken */
+        atomic_uint_fast64_t n[N_ACCOUNT_ITEMS];
+        atomic_bool has_warned[N_ACCOUNT_ITEMS];
+        atomic_uint_fast64_t waiting; /* a bit for each pager where somebody waits for fewer dirty bytes (quota.c) */
 };
 
 /* What no user needs to be refused by, and what leaves enough to others in a daemon that may have so many descriptors. */
 void account_limits_default(struct account_limits *limits, uint64_t n_descriptors);
 
 void accounts_init(struct accounts *accounts, const struct account_limits *limits);
+void accounts_fini(struct accounts *accounts); /* nobody has one */
 
 /* The account of a user, held until account_put(); NULL: no memory. */
 struct account *account_get(struct accounts *accounts, uid_t uid);
@@ -55,6 +59,8 @@ void account_put(struct account *account);
 
 void account_add(struct account *account, enum account_item item, uint64_t n);
 void account_sub(struct account *account, enum account_item item, uint64_t n);
+
+uint64_t account_count(const struct account *account, enum account_item item);
 
 /* How much more he may have: 0 also when he has too much already. */
 uint64_t account_left(const struct account *account, enum account_item item);

@@ -21,6 +21,7 @@
 static void closing_fileh(struct fileh *fileh, const struct reply_to *to) {
         fileh->is_closing = true;
         ledger_file_close(&fileh->ledger);
+        directory_set_closed(&fileh->pager->commons->directory, &fileh->entry, fileh->writeout);
         INJECT(CLOSING_CALLED);
         pool_count(fileh->pager->pool, POOL_FILEHS, -1);
         load_cancel_waiting(fileh);

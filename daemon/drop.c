@@ -55,7 +55,7 @@ void drop_flush(struct drop *drop) {
                 }
         if (drop->n > 0)
                 INJECT(DROP_PUNCHED);
-        pool_give(drop->pager->pool, drop->bytes);
+        pager_give_room(drop->pager, drop->bytes);
         drop->n = 0;
         drop->bytes = 0;
 }

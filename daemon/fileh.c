@@ -35,7 +35,7 @@ static struct roster_record fileh_record(const struct fileh_params *params) {
 bool fileh_is_awaited(struct pager *pager, const struct fileh_params *params) {
         struct roster_record record = fileh_record(params);
 
-        return params->is_shared && pager->options.roster && roster_is_awaited(pager->options.roster, &record);
+        return params->is_shared && roster_is_awaited(&pager->commons->roster, &record);
 }
 
 static void fileh_free_spill_file(struct fileh *fileh) {
@@ -46,11 +46,13 @@ static void fileh_free_spill_file(struct fileh *fileh) {
 }
 
 static void fileh_free(struct fileh *fileh) {
+        struct commons *commons = fileh->pager->commons;
+
         assert(fileh->map.n_used == 0 && TAILQ_EMPTY(&fileh->handles) && TAILQ_EMPTY(&fileh->loads));
         log_debug("fileh %u: freed", fileh->id);
         idtable_remove(&fileh->pager->filehs, fileh->id);
-        if (fileh->is_shared && fileh->pager->options.roster)
-                roster_remove(fileh->pager->options.roster, fileh->memory_inode);
+        if (fileh->is_shared)
+                roster_remove(&commons->roster, fileh->memory_inode);
         store_free(fileh->store);
         fileh_free_spill_file(fileh);
         pagemap_fini(&fileh->map);
@@ -59,7 +61,8 @@ static void fileh_free(struct fileh *fileh) {
         if (!fileh->is_closing)
                 pool_count(fileh->pager->pool, POOL_FILEHS, -1);
         account_put(fileh->account);
-        waiters_end(&fileh->end_waiters, 0, NULL); /* jobs, all of them */
+        directory_leave(&commons->directory, &fileh->entry);
+        directory_release(&commons->directory, fileh->route);
         free(fileh);
 }
 
@@ -68,26 +71,36 @@ static int fileh_set_user(struct fileh *fileh, uid_t uid) {
 
         if (uid == fileh->uid)
                 return 0;
-        account = account_get(&fileh->pager->accounts, uid);
+        account = account_get(&fileh->pager->commons->accounts, uid);
         if (!account)
                 return -ENOMEM;
-        account_sub(fileh->account, ACCOUNT_DIRTY_BYTES, fileh->n_counted);
-        account_sub(fileh->account, ACCOUNT_FAILED_PAGES, fileh->n_failed);
-        account_put(fileh->account);
         account_add(account, ACCOUNT_DIRTY_BYTES, fileh->n_counted);
+        pager_count_dirty(fileh->pager, fileh->account, -(int64_t) fileh->n_counted);
+        account_sub(fileh->account, ACCOUNT_FAILED_PAGES, fileh->n_failed);
         account_add(account, ACCOUNT_FAILED_PAGES, fileh->n_failed);
+        atomic_fetch_or(&account->waiting, atomic_load(&fileh->account->waiting)); /* who waits, waits for him now */
+        account_put(fileh->account);
         fileh->account = account;
         fileh->uid = uid;
-        fileh->pager->quota_is_freed = true;
         return 0;
 }
 
 static int fileh_build_memory(struct fileh *fileh, const struct fileh_params *params) {
         uint64_t size = fileh_round_up(params->size, params->block_size);
+        int r;
 
         if (params->memory_fd >= 0)
-                return memory_adopt(&fileh->memory, params->memory_fd, size, params->is_huge);
-        return memory_init(&fileh->memory, size, params->is_huge);
+                r = memory_adopt(&fileh->memory, params->memory_fd, size, params->is_huge);
+        else
+                r = memory_init(&fileh->memory, size, params->is_huge);
+        if (r < 0)
+                return r;
+        r = memory_inode(&fileh->memory, &fileh->memory_inode);
+        if (r == 0)
+                r = directory_enter(&fileh->pager->commons->directory, &fileh->entry, &fileh->identity, fileh->memory_inode);
+        if (r < 0)
+                memory_fini(&fileh->memory);
+        return r;
 }
 
 static int fileh_build_ledger(struct fileh *fileh, const struct fileh_params *params) {
@@ -97,12 +110,9 @@ static int fileh_build_ledger(struct fileh *fileh, const struct fileh_params *pa
                 .file_device = params->identity.device,
                 .file_inode = params->identity.inode,
                 .is_shared = params->is_shared,
+                .memory_inode = fileh->memory_inode,
         };
-        int r;
 
-        r = memory_inode(&fileh->memory, &about.memory_inode);
-        if (r < 0)
-                return r;
         if (params->ledger_fd >= 0)
                 return ledger_file_adopt(&fileh->ledger, params->ledger_fd, &about);
         return ledger_file_init(&fileh->ledger, &about);
@@ -176,6 +186,7 @@ fail_map:
 fail_ledger:
         ledger_file_fini(&fileh->ledger);
 fail_memory:
+        directory_leave(&fileh->pager->commons->directory, &fileh->entry);
         memory_fini(&fileh->memory);
         return r;
 }
@@ -184,10 +195,12 @@ fail_memory:
 static void fileh_enrol(struct fileh *fileh, const struct fileh_params *params) {
         struct roster_record record = fileh_record(params);
 
-        fileh->memory_inode = fileh->ledger.memory.header->memory_inode;
         record.memory_inode = fileh->memory_inode;
-        if (fileh->is_shared && fileh->pager->options.roster)
-                roster_add(fileh->pager->options.roster, &record);
+        if (fileh->is_shared)
+                roster_add(&fileh->pager->commons->roster, &record);
+        fileh->route = params->route;
+        if (fileh->route)
+                directory_hold(&fileh->pager->commons->directory, fileh->route);
 }
 
 int fileh_new(struct pager *pager, const struct fileh_params *params, struct fileh **ret) {
@@ -213,12 +226,11 @@ int fileh_new(struct pager *pager, const struct fileh_params *params, struct fil
         TAILQ_INIT(&fileh->loads);
         TAILQ_INIT(&fileh->turn_queue);
         STAILQ_INIT(&fileh->store_waiters);
-        STAILQ_INIT(&fileh->end_waiters);
         STAILQ_INIT(&fileh->writeouts);
         pagelist_init(&fileh->dirty, PAGELIST_DIRTY);
         pagelist_init(&fileh->storing, PAGELIST_DIRTY);
         pagelist_init(&fileh->unsynced, PAGELIST_DIRTY);
-        fileh->account = account_get(&pager->accounts, params->uid);
+        fileh->account = account_get(&pager->commons->accounts, params->uid);
         r = fileh->account ? fileh_build(fileh, params) : -ENOMEM;
         if (r < 0) {
                 if (fileh->account)
@@ -258,25 +270,9 @@ bool fileh_may_join(const struct fileh *fileh, const struct fileh_params *params
         return fileh->is_shared && params->is_shared && (!params->is_writable || !fileh->has_writer || fileh->uid == params->uid);
 }
 
-static bool file_identity_is(const struct file_identity *a, const struct file_identity *b) {
-        return a->device == b->device && a->inode == b->inode;
-}
-
 bool fileh_is_of(const struct fileh *fileh, const struct fileh_params *params) {
         return fileh->block_size == params->block_size && fileh->memory.huge == params->is_huge &&
                file_identity_is(&fileh->identity, &params->identity);
-}
-
-struct fileh *fileh_find_storing(const struct fileh *fileh) {
-        const struct idtable *filehs = &fileh->pager->filehs;
-
-        for (uint32_t id = idtable_next(filehs, 0); id; id = idtable_next(filehs, id)) {
-                struct fileh *other = idtable_get(filehs, id);
-
-                if (other->is_closing && other->writeout && file_identity_is(&other->identity, &fileh->identity))
-                        return other;
-        }
-        return NULL;
 }
 
 struct fileh *fileh_find_shared(struct pager *pager, const struct fileh_params *params) {
@@ -388,7 +384,7 @@ static int fileh_new_page(struct fileh *fileh, uint64_t block, enum page_state s
                 return r;
         }
         page = pages_get(&pager->pages, id);
-        page->block = block;
+        page->block = block & LEDGER_BLOCK_MASK;
         page->fileh = fileh->id;
         page->state = (uint8_t) state;
         *ret_id = id;
@@ -398,7 +394,10 @@ static int fileh_new_page(struct fileh *fileh, uint64_t block, enum page_state s
 static void fileh_enter_lru(struct fileh *fileh, uint32_t id) {
         struct pager *pager = fileh->pager;
 
-        pages_get(&pager->pages, id)->on_lru = true;
+        struct page *page = pages_get(&pager->pages, id);
+
+        page->on_lru = true;
+        page->age = pool_clock(pager->pool) & UINT16_MAX;
         pagelist_push_first(&pager->lru, &pager->pages, id);
 }
 
@@ -410,6 +409,7 @@ int fileh_add_page(struct fileh *fileh, uint64_t block, uint32_t load) {
         if (r < 0)
                 return r;
         pages_get(&fileh->pager->pages, id)->load = load;
+        fileh->pager->n_loading++;
         fileh_enter_lru(fileh, id);
         return 0;
 }
@@ -446,17 +446,11 @@ static struct pagelist *fileh_list(struct fileh *fileh, enum page_state state) {
 }
 
 static void fileh_count_dirty(struct fileh *fileh, bool more) {
-        struct pager *pager = fileh->pager;
+        int64_t change = more ? (int64_t) fileh->block_size : -(int64_t) fileh->block_size;
 
-        pool_count(pager->pool, POOL_DIRTY_BYTES, more ? (int64_t) fileh->block_size : -(int64_t) fileh->block_size);
-        if (more) {
-                fileh->n_counted += fileh->block_size;
-                account_add(fileh->account, ACCOUNT_DIRTY_BYTES, fileh->block_size);
-        } else {
-                fileh->n_counted -= fileh->block_size;
-                account_sub(fileh->account, ACCOUNT_DIRTY_BYTES, fileh->block_size);
-                pager->quota_is_freed = true;
-        }
+        fileh->n_counted += (uint64_t) change;
+        pool_count(fileh->pager->pool, POOL_DIRTY_BYTES, change);
+        pager_count_dirty(fileh->pager, fileh->account, change);
 }
 
 static void fileh_change_list(struct fileh *fileh, uint32_t id, enum page_state state_before, enum page_state state_after) {
@@ -603,7 +597,7 @@ static void fileh_change_residence(struct fileh *fileh, uint32_t id, struct page
                 fileh_change_order(fileh, id, page, before, after);
         else if (!state_is_loading(after)) {
                 fileh_leave_lru(fileh, id, page);
-                pool_give(pager->pool, fileh_take_room(fileh, id));
+                pager_give_room(pager, fileh_take_room(fileh, id));
         }
 }
 
@@ -620,6 +614,7 @@ static void fileh_set_state(struct fileh *fileh, uint32_t id, enum page_state st
         page->error = (uint16_t) -error;
         fileh_change_list(fileh, id, before, state);
         fileh_count_failed(fileh, before, state);
+        fileh->pager->n_loading -= before == PAGE_LOADING;
         fileh_change_spilled(fileh, before, state);
         fileh_change_residence(fileh, id, page, before, state);
         if (state == PAGE_EMPTY)

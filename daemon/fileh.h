@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "directory.h"
 #include "ledger_file.h"
 #include "memory.h"
 #include "page.h"
@@ -29,22 +30,19 @@ struct pager;
 struct store;
 struct writeout;
 
-/* What makes two opens mean the same file. */
-struct file_identity {
-        uint64_t device;
-        uint64_t inode;
-};
-
 struct fileh {
         struct pager *pager;
         uint32_t id; /* in pager->filehs */
 
         struct file_identity identity;
+        struct directory_entry entry;
+        struct directory_route *route; /* of a shared one */
         bool is_shared;
         bool has_writer; /* a read-write handle joined it at some time, also under an earlier daemon */
         uid_t uid;       /* of the first handle, and of all that write */
         struct account *account; /* his, which the dirty pages are counted in */
         uint64_t n_counted;      /* bytes of them */
+        uint64_t n_woken;        /* quota.c: promised to those just woken */
         uint64_t n_failed;       /* pages whose failure is remembered */
         uint64_t size;   /* of the file, bytes */
         bool is_truncated; /* it was seen to end before that, and that was said */
@@ -65,7 +63,8 @@ struct fileh {
         bool is_broken;               /* its pages could not be taken up */
         unsigned n_awaited;           /* what has to end before handles are answered and listened to (opening.h) */
         struct job predecessor;       /* one of them: another fileh of the file, which is closed and still storing */
-        struct waiters end_waiters;   /* who waits until this one is freed */
+        struct directory_waiter predecessor_waiter;
+        struct pager_call predecessor_call;
 
         uint32_t n_places;         /* given to handles so far (claim.h) */
         unsigned n_hidden_writers; /* handles whose mappings are not all known yet */
@@ -111,6 +110,7 @@ int fileh_block_compare(const void *a, const void *b); /* for qsort() */
 
 struct fileh_params {
         struct file_identity identity;
+        struct directory_route *route; /* borrowed; of a shared one */
         uid_t uid;
         bool is_shared;
         bool is_huge;
@@ -137,9 +137,6 @@ bool fileh_is_of(const struct fileh *fileh, const struct fileh_params *params);
 
 /* May a client with such an open share it? */
 bool fileh_may_join(const struct fileh *fileh, const struct fileh_params *params);
-
-/* A fileh of the same file that is closed while stores of it are under way, or NULL. */
-struct fileh *fileh_find_storing(const struct fileh *fileh);
 
 /* The shared fileh that such an open would join, or NULL. */
 struct fileh *fileh_find_shared(struct pager *pager, const struct fileh_params *params);

@@ -13,6 +13,7 @@
 #include "pager.h"
 #include "place.h"
 #include "reclaim.h"
+#include "standing.h"
 
 /* What the loads of one fileh may have under way. */
 #define LOAD_TURN_BYTES (UINT64_C(4) << 20)
@@ -150,9 +151,24 @@ static void load_set_room_timer(struct pager *pager) {
         ring_timer(pager->ring, &pager->room_timer, first->deadline);
 }
 
+static uint64_t load_pager_bit(const struct pager *pager) {
+        return UINT64_C(1) << pager->index;
+}
+
+/* That somebody waits is known before it is looked a last time whether there is room: who gives some looks who waits after that. */
+static void load_wait_for_room(struct load *load) {
+        struct pager *pager = load->fileh->pager;
+
+        load->stage = LOAD_WAITS_ROOM;
+        load->deadline = ring_now() + pager->options.room_timeout_usec;
+        TAILQ_INSERT_TAIL(&pager->room_queue, load, queue_entry);
+        atomic_fetch_or(&pager->commons->room_waiters, load_pager_bit(pager));
+        pager->room_is_news = true;
+        load_set_room_timer(pager);
+}
+
 void load_start(struct load *load) {
         struct fileh *fileh = load->fileh;
-        struct pager *pager = fileh->pager;
 
         if (fileh->loading_bytes > 0 && fileh->loading_bytes + load_bytes(load) > load_turn_limit(fileh)) {
                 load->stage = LOAD_WAITS_TURN;
@@ -165,10 +181,7 @@ void load_start(struct load *load) {
                 load_read(load);
                 return;
         }
-        load->stage = LOAD_WAITS_ROOM;
-        load->deadline = ring_now() + pager->options.room_timeout_usec;
-        TAILQ_INSERT_TAIL(&pager->room_queue, load, queue_entry);
-        load_set_room_timer(pager);
+        load_wait_for_room(load);
 }
 
 static void load_fail(struct load *load, uint64_t n, int error) {
@@ -197,6 +210,11 @@ void load_room_changed(struct pager *pager) {
                 else
                         load_fail_rest(load, -ENOMEM);
         }
+        if (!load)
+                atomic_fetch_and(&pager->commons->room_waiters, ~load_pager_bit(pager));
+        else if (pager->room_is_news)
+                standing_ask_others(pager);
+        pager->room_is_news = false;
         load_set_room_timer(pager);
 }
 

@@ -13,14 +13,13 @@
 #include <unistd.h>
 
 #include "chan.h"
+#include "commons.h"
+#include "crew.h"
 #include "inject.h"
 #include "log.h"
 #include "loop.h"
 #include "notify.h"
 #include "options.h"
-#include "pager_thread.h"
-#include "pool.h"
-#include "roster.h"
 #include "server.h"
 #include "size.h"
 #include "uffd.h"
@@ -28,11 +27,10 @@
 
 struct daemon {
         struct options options;
-        struct pool pool;
-        struct roster roster;
+        struct commons commons;
         struct loop *loop;
         struct loop_event *on_signal[3];
-        struct pager_thread *pager;
+        struct crew *crew;
         struct server *server;
         int lock_fd; /* -1, or of the socket's path, which is ours to remove at the end */
 };
@@ -74,7 +72,6 @@ static void main_set_limits(struct options *options, uint64_t n_descriptors) {
         for (unsigned i = 0; i < N_ACCOUNT_ITEMS; i++)
                 if (options->limits.max[i] == 0)
                         options->limits.max[i] = options->private_fd >= 0 ? ACCOUNT_NO_LIMIT : limits.max[i];
-        options->pager.limits = options->limits;
 }
 
 static void main_on_quit(void *owner) {
@@ -152,15 +149,14 @@ static void main_open_roster(struct daemon *d, int listen_fd) {
 
         if (chan_path(listen_fd, path) < 0)
                 return;
-        r = roster_open(&d->roster, strcat(path, ".shared"));
+        r = roster_open(&d->commons.roster, strcat(path, ".shared"));
         if (r < 0)
                 log_warning("cannot use %s: %s (who opens a shared file just after a restart may not meet those who have it open)", path, strerror(-r));
 }
 
 static int main_serve(struct daemon *d) {
         struct server_params params = {
-                .loop = d->loop, .pool = &d->pool, .pager = d->pager,
-                .listen_fd = -1, .private_fd = d->options.private_fd, .limits = d->options.limits,
+                .loop = d->loop, .commons = &d->commons, .crew = d->crew, .listen_fd = -1, .private_fd = d->options.private_fd,
         };
         char size[SIZE_TEXT_MAX];
         int r;
@@ -178,7 +174,7 @@ static int main_serve(struct daemon *d) {
                 return r;
         }
         if (d->options.private_fd < 0)
-                log_info("serving, with a pool of %s", size_format(d->pool.bytes, size));
+                log_info("serving, with a pool of %s", size_format(d->commons.pool.bytes, size));
         notify_ready(d->options.ready_fd);
         return loop_run(d->loop);
 }
@@ -202,22 +198,20 @@ static void main_open_spill_dir(struct daemon *d) {
                 return;
         pager->spill_dir = d->options.spill_dir;
         pager->spill_bytes = d->options.spill_bytes != UINT64_MAX ? d->options.spill_bytes : main_spill_bytes(pager->spill_dir_fd);
-        pool_count(&d->pool, POOL_SPILL_LIMIT_BYTES, (int64_t) pager->spill_bytes);
+        pool_count(&d->commons.pool, POOL_SPILL_LIMIT_BYTES, (int64_t) pager->spill_bytes);
 }
 
 static int main_build(struct daemon *d) {
         int r;
 
         main_set_limits(&d->options, main_raise_descriptor_limit());
-        pool_init(&d->pool, d->options.pool_bytes);
-        roster_init(&d->roster);
-        d->options.pager.roster = &d->roster;
+        commons_init(&d->commons, d->options.pool_bytes, &d->options.limits);
         main_open_spill_dir(d);
         r = loop_new(&d->loop);
         if (r == 0)
                 r = main_catch_signals(d);
         if (r == 0)
-                r = pager_thread_new(&d->pool, &d->options.pager, &d->pager);
+                r = crew_new(&d->commons, &d->options.pager, d->options.n_pagers, &d->crew);
         if (r < 0)
                 log_error("cannot start: %s (io_uring is needed: see kernel.io_uring_disabled and memory limits)", strerror(-r));
         return r;
@@ -236,9 +230,9 @@ static void main_stop_listening(struct daemon *d) {
 
 /* Clients that are connected keep what they have for the next daemon, with all that is dirty, just as if this one were killed. Closing it would drop it. */
 static void main_leave(const struct daemon *d) {
-        uint64_t n_peers = pool_counter(&d->pool, POOL_PEERS);
+        uint64_t n_peers = pool_counter(&d->commons.pool, POOL_PEERS);
 
-        if (!d->server || (n_peers == 0 && pool_counter(&d->pool, POOL_LINGERING) == 0))
+        if (!d->server || (n_peers == 0 && pool_counter(&d->commons.pool, POOL_LINGERING) == 0))
                 return;
         log_info("ending: %llu clients are left to the next bigfiled", (unsigned long long) n_peers);
         _exit(EX_OK);
@@ -249,11 +243,11 @@ static void main_tear_down(struct daemon *d) {
         main_stop_listening(d);
         main_leave(d);
         server_free(d->server);
-        if (!pager_thread_free(d->pager)) {
+        if (!crew_free(d->crew)) {
                 log_warning("ending although a file's device does not answer");
                 _exit(EX_OK);
         }
-        roster_fini(&d->roster);
+        commons_fini(&d->commons);
         for (unsigned i = 0; i < 3; i++)
                 loop_event_free(d->on_signal[i]);
         loop_free(d->loop);

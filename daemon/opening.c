@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -50,7 +51,7 @@ static int opening_answer(struct handle *handle, const struct reply_to *to) {
         if (r < 0)
                 return r;
         wire_init(&msg, to->id | WIRE_REPLY, to->serial);
-        msg.open_reply.handle = handle->id;
+        msg.open_reply.handle = commons_number(pager->index, handle->id);
         msg.open_reply.size = handle->fileh->size;
         pager->reply(pager, to->peer, &msg, fds, n_fds);
         INJECT(OPENING_ANSWERED);
@@ -108,31 +109,41 @@ void opening_ended(struct fileh *fileh, int error) {
  * A client that dies in a writeout leaves stores under way. Whoever opens the file after that must find them in it, and not have them overwrite what he stores:
  * a process that is killed in write(2) is not gone before that has ended, either.
  */
-static void opening_on_predecessor(struct job *job, int error) {
-        struct fileh *fileh = (struct fileh *) ((char *) job - offsetof(struct fileh, predecessor));
+static void opening_run_predecessor(struct pager *pager, struct pager_call *call) {
+        struct fileh *fileh = (struct fileh *) ((char *) call - offsetof(struct fileh, predecessor_call));
 
-        (void) error;
-        job_wake(&fileh->pager->jobs, job);
+        job_wake(&pager->jobs, &fileh->predecessor);
+}
+
+/* In the thread of the pager that had the other one. */
+static void opening_on_predecessor(struct directory_waiter *waiter) {
+        struct fileh *fileh = (struct fileh *) ((char *) waiter - offsetof(struct fileh, predecessor_waiter));
+
+        fileh->pager->post(fileh->pager, &fileh->predecessor_call);
+}
+
+static bool opening_has_predecessor(struct fileh *fileh) {
+        return directory_await_storing(&fileh->pager->commons->directory, &fileh->identity, &fileh->predecessor_waiter);
 }
 
 static enum job_result opening_look_for_predecessor(struct job *job) {
-        struct fileh *fileh = (struct fileh *) ((char *) job - offsetof(struct fileh, predecessor)), *other = fileh_find_storing(fileh);
-        int r = other ? waiters_add_job(&other->end_waiters, 0, (struct job_waiter) { job, opening_on_predecessor }) : 0;
+        struct fileh *fileh = (struct fileh *) ((char *) job - offsetof(struct fileh, predecessor));
 
-        if (other && r == 0)
+        if (opening_has_predecessor(fileh))
                 return JOB_WAIT;
-        opening_ended(fileh, r);
+        opening_ended(fileh, 0);
         fileh_unref(fileh);
         return JOB_DONE;
 }
 
 static void opening_await_predecessor(struct fileh *fileh) {
-        if (!fileh_find_storing(fileh))
+        fileh->predecessor = (struct job) { .step = opening_look_for_predecessor };
+        fileh->predecessor_waiter.ended = opening_on_predecessor;
+        fileh->predecessor_call.run = opening_run_predecessor;
+        if (!opening_has_predecessor(fileh))
                 return;
         fileh->n_awaited++;
         fileh_ref(fileh);
-        fileh->predecessor = (struct job) { .step = opening_look_for_predecessor };
-        job_wake(&fileh->pager->jobs, &fileh->predecessor);
 }
 
 /* --- the spill file ----------------------------------------------------------------------------------------------------------------------------- */

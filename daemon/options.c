@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 
 #define OPTIONS_ROOM_TIMEOUT_USEC UINT64_C(10000000)
 #define OPTIONS_RECLAIM_BATCH 64
+#define OPTIONS_PAGERS_MAX 4 /* by default */
 
 static const char options_help[] =
         "Usage: bigfiled [OPTION...]\n"
@@ -27,6 +29,7 @@ static const char options_help[] =
         "  --socket-mode MODE      permissions of the socket, octal (default: 0660)\n"
         "  --socket-group GROUP    group of the socket: who may connect\n"
         "  --pool SIZE             RAM for pages: bytes, or with K, M, G, T; at least 256K (default: a quarter of the RAM)\n"
+        "  --pagers N              threads that answer the page faults of one user, 1 to 64 (default: as many as CPUs, at most 4)\n"
         "  --spill-dir PATH        folder for changes that do not fit into the pool, or none (default: " OPTIONS_SPILL_DIR_DEFAULT ")\n"
         "  --spill-size SIZE       how much they may take there (default: half of what is free there now)\n"
         "  --room-timeout SECONDS  how long a fault waits when the pool is full of changes that cannot go there (default: 10)\n"
@@ -48,6 +51,7 @@ enum options_id {
         OPTION_SOCKET_MODE,
         OPTION_SOCKET_GROUP,
         OPTION_POOL,
+        OPTION_PAGERS,
         OPTION_SPILL_DIR,
         OPTION_SPILL_SIZE,
         OPTION_ROOM_TIMEOUT,
@@ -69,6 +73,7 @@ static const struct option options_table[] = {
         { "socket-mode", required_argument, NULL, OPTION_SOCKET_MODE },
         { "socket-group", required_argument, NULL, OPTION_SOCKET_GROUP },
         { "pool", required_argument, NULL, OPTION_POOL },
+        { "pagers", required_argument, NULL, OPTION_PAGERS },
         { "spill-dir", required_argument, NULL, OPTION_SPILL_DIR },
         { "spill-size", required_argument, NULL, OPTION_SPILL_SIZE },
         { "room-timeout", required_argument, NULL, OPTION_ROOM_TIMEOUT },
@@ -131,10 +136,10 @@ static int options_group(const char *text, gid_t *ret) {
         return 0;
 }
 
-static int options_batch(const char *text, unsigned *ret) {
+static int options_count(const char *text, unsigned max, unsigned *ret) {
         unsigned long n;
 
-        if (options_number(text, 10, 65536, &n) < 0 || n == 0)
+        if (options_number(text, 10, max, &n) < 0 || n == 0)
                 return -EINVAL;
         *ret = (unsigned) n;
         return 0;
@@ -183,6 +188,9 @@ static int options_take(struct options *options, int id, const char *text, const
         case OPTION_POOL:
                 *ret_allowed = "a size of at least 64 pages of 4096 bytes (256K), like 512M or 2G";
                 return options_pool(text, &options->pool_bytes);
+        case OPTION_PAGERS:
+                *ret_allowed = "a number from 1 to 64";
+                return options_count(text, COMMONS_PAGERS_MAX, &options->n_pagers);
         case OPTION_SPILL_DIR:
                 *ret_allowed = "the path of a folder, or none";
                 options->spill_dir = strcmp(text, "none") == 0 ? NULL : text;
@@ -195,7 +203,7 @@ static int options_take(struct options *options, int id, const char *text, const
                 return seconds_parse(text, &options->pager.room_timeout_usec);
         case OPTION_RECLAIM_BATCH:
                 *ret_allowed = "a number of pages from 1 to 65536";
-                return options_batch(text, &options->pager.reclaim_batch);
+                return options_count(text, 65536, &options->pager.reclaim_batch);
         case OPTION_UID_PEERS:
         case OPTION_UID_HANDLES:
         case OPTION_UID_MAPPINGS:
@@ -226,6 +234,14 @@ static uint64_t options_quarter_of_ram(void) {
         return pages > 0 && page_size > 0 ? (uint64_t) pages * (uint64_t) page_size / 4 : UINT64_C(1) << 30;
 }
 
+/* CPUs that this process may use. */
+static unsigned options_cpus(void) {
+        cpu_set_t cpus;
+        int n = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+
+        return n < OPTIONS_PAGERS_MAX ? (unsigned) n : OPTIONS_PAGERS_MAX;
+}
+
 static enum options_result options_bad(const char *name, const char *text, const char *allowed) {
         fprintf(stderr, "bigfiled: option --%s: \"%s\" is not %s\n", name, text, allowed);
         return OPTIONS_BAD;
@@ -240,6 +256,7 @@ enum options_result options_parse(int argc, char **argv, struct options *ret) {
                 .socket_mode = 0660,
                 .socket_group = (gid_t) -1,
                 .pool_bytes = options_quarter_of_ram(),
+                .n_pagers = options_cpus(),
                 .spill_dir = OPTIONS_SPILL_DIR_DEFAULT,
                 .spill_bytes = UINT64_MAX,
                 .pager = { .room_timeout_usec = OPTIONS_ROOM_TIMEOUT_USEC, .reclaim_batch = OPTIONS_RECLAIM_BATCH, .spill_dir_fd = -1 },

@@ -20,6 +20,7 @@ struct options {
         mode_t socket_mode;
         gid_t socket_group; /* (gid_t) -1: leave it */
         uint64_t pool_bytes;
+        unsigned n_pagers; /* for each user */
         const char *spill_dir; /* of argv; NULL: nothing is spilled */
         uint64_t spill_bytes;  /* UINT64_MAX: not given */
         struct pager_options pager;

@@ -19,7 +19,8 @@ struct page_links {
 };
 
 struct page {
-        uint64_t block;
+        uint64_t block : 48;
+        uint64_t age : 16; /* the end of the time, by pool_clock(), when it was last touched */
         union {
                 struct page_links lru; /* pager->lru or pager->parked -> page->lru */
                 uint32_t unspill;      /* number of the load in pager->loads, while PAGE_UNSPILLING */

@@ -2,14 +2,14 @@
 
 #include "pager.h"
 
-int pager_init(struct pager *pager, struct pool *pool, const struct pager_options *options) {
+int pager_init(struct pager *pager, struct commons *commons, unsigned index, const struct pager_options *options) {
         struct ring *ring;
         int r;
 
         r = ring_new(&ring);
         if (r < 0)
                 return r;
-        *pager = (struct pager) { .ring = ring, .pool = pool, .options = *options };
+        *pager = (struct pager) { .index = index, .commons = commons, .pool = &commons->pool, .ring = ring, .options = *options };
         bufs_init(&pager->bufs);
         pages_init(&pager->pages);
         pagelist_init(&pager->lru, PAGELIST_LRU);
@@ -21,7 +21,6 @@ int pager_init(struct pager *pager, struct pool *pool, const struct pager_option
         TAILQ_INIT(&pager->room_queue);
         TAILQ_INIT(&pager->quota_queue);
         TAILQ_INIT(&pager->strays);
-        accounts_init(&pager->accounts, &options->limits);
         TAILQ_INIT(&pager->absent_waiters);
         TAILQ_INIT(&pager->holds);
         TAILQ_INIT(&pager->sweep_queue);
@@ -43,4 +42,21 @@ void pager_reply_error(struct pager *pager, const struct reply_to *to, int error
         wire_init(&msg, to->id | WIRE_REPLY, to->serial);
         msg.reply.error = error; /* where every reply has it */
         pager->reply(pager, to->peer, &msg, NULL, 0);
+}
+
+void pager_give_room(struct pager *pager, uint64_t bytes) {
+        if (bytes == 0)
+                return;
+        pool_give(pager->pool, bytes);
+        pager->room_is_given = pager->room_is_news = true;
+}
+
+void pager_count_dirty(struct pager *pager, struct account *account, int64_t bytes) {
+        if (bytes > 0) {
+                account_add(account, ACCOUNT_DIRTY_BYTES, (uint64_t) bytes);
+                return;
+        }
+        account_sub(account, ACCOUNT_DIRTY_BYTES, (uint64_t) -bytes);
+        pager->quota_is_freed = true;
+        pager->quota_others |= atomic_load(&account->waiting);
 }

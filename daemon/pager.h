@@ -4,14 +4,14 @@
 
 /*
  * What one pager owns: its ring, the pages of its filehs in order of use, the filehs themselves, and the queues of what waits. All of it belongs to
- * the pager's thread (pager_thread.h); only the pool is shared with other threads. Nothing of it needs a lock.
+ * the pager's thread (pager_thread.h), and nothing of it needs a lock. What pagers have in common is in commons.h.
  */
 
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "account.h"
 #include "bufs.h"
+#include "commons.h"
 #include "idtable.h"
 #include "job.h"
 #include "page.h"
@@ -21,8 +21,8 @@
 
 struct fileh;
 struct load;
+struct pager;
 struct request_hold;
-struct roster;
 struct quota_waiter;
 struct stray;
 
@@ -33,10 +33,8 @@ struct absent_waiter {
 };
 
 struct pager_options {
-        struct roster *roster; /* borrowed; NULL: none */
         uint64_t room_timeout_usec; /* how long a load waits for room */
         unsigned reclaim_batch;     /* pages */
-        struct account_limits limits;
         const char *spill_dir;      /* folder of the spill files; NULL: none are made */
         int spill_dir_fd;           /* the same, borrowed */
         uint64_t spill_bytes;       /* what they may take of the disk */
@@ -45,6 +43,7 @@ struct pager_options {
 /* How it goes with spilling (spill.c). */
 struct spill {
         uint64_t n_bytes; /* on their way to the disk */
+        bool is_held;     /* it cannot go on just now */
         bool is_full;     /* the files have reached their limit */
         bool is_failing;  /* what was written last failed */
         uint64_t pause_usec;  /* after the next failure */
@@ -54,6 +53,12 @@ struct spill {
         int create_error; /* of the last file that could not be made */
 };
 
+/* Something that a pager is to do, asked for by any thread. It is the pager's until run() is called, in its thread. */
+struct pager_call {
+        STAILQ_ENTRY(pager_call) entry; /* thread->in -> call->entry */
+        void (*run)(struct pager *pager, struct pager_call *call);
+};
+
 /* Whom to answer. */
 struct reply_to {
         uint64_t peer;
@@ -61,9 +66,19 @@ struct reply_to {
         uint16_t id;
 };
 
+/* That clean pages be dropped, of whatever fileh: it goes from one pager to the next. */
+struct reclaim_ask {
+        struct reply_to to;
+        uint64_t n_wanted; /* bytes */
+        uint64_t n_done;
+        unsigned n_pagers; /* that have done what they can */
+};
+
 struct pager {
+        unsigned index; /* in commons->pagers */
+        struct commons *commons; /* borrowed */
+        struct pool *pool;       /* commons->pool */
         struct ring *ring;
-        struct pool *pool; /* borrowed */
         struct pager_options options;
         struct bufs bufs;
         struct pages pages;
@@ -76,29 +91,42 @@ struct pager {
         TAILQ_HEAD(, load) room_queue; /* loads that wait for room, the longest first -> load->queue_entry */
         struct ring_op room_timer;
         bool room_timer_is_set;
-        struct accounts accounts;   /* of dirty bytes; the server has its own of what it counts */
         TAILQ_HEAD(, quota_waiter) quota_queue; /* who waits to write, the longest first -> waiter->entry */
         struct ring_op quota_timer;
         bool quota_timer_is_set;
         bool quota_is_freed;        /* some account has fewer dirty bytes than when the queue was last looked at */
+        uint64_t quota_others;      /* pagers where somebody waits for that */
+        bool room_is_given;         /* to the pool, in this turn */
+        bool room_is_news;          /* somebody has given some since those that wait here last asked for it */
         TAILQ_HEAD(, absent_waiter) absent_waiters;
         struct ring_op absent_timer;
         bool absent_timer_is_set;
         TAILQ_HEAD(, request_hold) holds; /* OPENs of shared files that wait for their users -> hold->entry */
+        uint32_t n_loading;        /* pages of the lru that are not there yet */
+        uint32_t published;        /* lru.last when the others were last told of it; 0: nothing there can be dropped, or parked */
+        uint32_t published_parked; /* the same of parked.first; 0: nothing can be spilled now */
         TAILQ_HEAD(, stray) strays; /* faults nobody knows -> stray->entry */
         struct ring_op stray_timer;
         bool stray_timer_is_set;
-        bool is_reclaiming; /* between the low and the high mark */
         struct spill spill;
         TAILQ_HEAD(, fileh) sweep_queue; /* whose spill files may have room to give back -> fileh->sweep_entry */
 
-        /* Set by the thread that runs it: how to answer a peer, and how to be rid of one. fds are taken. */
+        /* Set by the thread that runs it: how to answer a peer, fds are taken; how to be rid of one; how any thread calls this one; and how a request goes on to
+         * the next pager, which answers it. */
         void (*reply)(struct pager *pager, uint64_t peer, union wire_msg *msg, const int *fds, unsigned n_fds);
         void (*drop_peer)(struct pager *pager, uint64_t peer, const char *why);
+        void (*post)(struct pager *pager, struct pager_call *call);
+        void (*pass_on)(struct pager *pager, const struct reclaim_ask *ask);
 };
 
-int pager_init(struct pager *pager, struct pool *pool, const struct pager_options *options);
+int pager_init(struct pager *pager, struct commons *commons, unsigned index, const struct pager_options *options);
 void pager_fini(struct pager *pager);
+
+/* Room is free. */
+void pager_give_room(struct pager *pager, uint64_t bytes);
+
+/* How much is dirty of a user's has changed: he may have waited for that. */
+void pager_count_dirty(struct pager *pager, struct account *account, int64_t bytes);
 
 /* The plain reply: 0 or a negative errno. */
 void pager_reply_error(struct pager *pager, const struct reply_to *to, int error);

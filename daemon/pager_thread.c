@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -12,57 +13,64 @@
 
 #include "absent.h"
 #include "closing.h"
-#include "inject.h"
 #include "load.h"
 #include "log.h"
 #include "pager_thread.h"
 #include "quota.h"
+#include "range.h"
 #include "reclaim.h"
 #include "spill.h"
+#include "standing.h"
 #include "stray.h"
 #include "sweep.h"
 
 /* What is under way when the daemon ends gets so long. */
 #define PAGER_THREAD_END_USEC 3000000u
 
-/* A node carries a request in, and is kept to carry a reply out: as each request gets one reply, there is always one at hand. */
-struct pager_node {
-        STAILQ_ENTRY(pager_node) entry; /* thread->in, thread->spare or thread->out -> node->entry */
-        enum {
-                PAGER_NODE_REQUEST,
-                PAGER_NODE_FAREWELL,
-                PAGER_NODE_CLOSE,
-                PAGER_NODE_END,
-        } kind;
-        union {
-                struct request request;
-                struct pager_reply reply;
-                struct {
-                        int fds[WIRE_FDS_MAX];
-                        unsigned n_fds;
-                } close;
-        };
+struct pager_request {
+        struct pager_call call;
+        struct request request;
 };
 
-STAILQ_HEAD(pager_nodes, pager_node);
+struct pager_ask {
+        struct pager_call call;
+        struct reclaim_ask ask;
+};
+
+/* A node carries a request in, and is kept to carry a reply out: as each request gets one reply, there is always one at hand. */
+union pager_node {
+        struct outbox_item out; /* first in both: who has one of them can free it */
+        struct pager_request in;
+        struct pager_ask ask;
+};
+
+struct spare_node {
+        STAILQ_ENTRY(spare_node) entry; /* thread->spare -> node->entry */
+};
 
 struct pager_farewell {
-        struct pager_node node;
+        struct pager_call call;
+        uint64_t peer;
+};
+
+struct pager_closing {
+        struct pager_call call;
+        int fds[WIRE_FDS_MAX];
+        unsigned n_fds;
 };
 
 struct pager_thread {
         struct pager pager;
+        struct pager_thread_params params;
         pthread_t thread;
 
-        pthread_mutex_t mutex; /* of in and out, for a few instructions at a time */
-        struct pager_nodes in;
-        struct pager_nodes out;
-        int in_fd;  /* eventfds */
-        int out_fd;
+        pthread_mutex_t mutex; /* of in, for a few instructions at a time */
+        STAILQ_HEAD(pager_calls, pager_call) in;
+        int in_fd; /* an eventfd */
 
         /* the pager's own: */
-        struct pager_nodes spare;
-        struct pager_node end; /* its farewell */
+        STAILQ_HEAD(, spare_node) spare;
+        struct pager_call end;
         struct ring_op in_op;
         uint64_t in_value;
         bool is_ending;
@@ -73,53 +81,70 @@ struct pager_thread {
         pthread_cond_t started;
         bool has_started;
         int start_error;
-        struct pool *pool;
-        struct pager_options options;
 };
 
 static struct pager_thread *pager_thread_of(struct pager *pager) {
         return (struct pager_thread *) ((char *) pager - offsetof(struct pager_thread, pager));
 }
 
-static void pager_thread_signal(int fd) {
-        (void) !write(fd, &(uint64_t) { 1 }, sizeof(uint64_t)); /* full only if it was signalled 2^64 times already */
+/* --- from any thread ---------------------------------------------------------------------------------------------------------------------------- */
+
+static void pager_thread_call(struct pager_thread *thread, struct pager_call *call) {
+        bool was_empty;
+
+        pthread_mutex_lock(&thread->mutex);
+        was_empty = STAILQ_EMPTY(&thread->in);
+        STAILQ_INSERT_TAIL(&thread->in, call, entry);
+        pthread_mutex_unlock(&thread->mutex);
+        if (was_empty)
+                (void) !write(thread->in_fd, &(uint64_t) { 1 }, sizeof(uint64_t)); /* full only if it was written to 2^64 times already */
+}
+
+static void pager_thread_post(struct pager *pager, struct pager_call *call) {
+        pager_thread_call(pager_thread_of(pager), call);
 }
 
 /* --- inside the thread: out --------------------------------------------------------------------------------------------------------------------- */
 
-static void pager_thread_put_out(struct pager_thread *thread, struct pager_node *node) {
-        bool was_empty;
+static union pager_node *pager_thread_take_spare(struct pager_thread *thread) {
+        struct spare_node *node = STAILQ_FIRST(&thread->spare);
 
-        pthread_mutex_lock(&thread->mutex);
-        was_empty = STAILQ_EMPTY(&thread->out);
-        STAILQ_INSERT_TAIL(&thread->out, node, entry);
-        pthread_mutex_unlock(&thread->mutex);
-        INJECT(PAGER_REPLIED);
-        if (was_empty)
-                pager_thread_signal(thread->out_fd);
+        assert(node);
+        STAILQ_REMOVE_HEAD(&thread->spare, entry);
+        return (union pager_node *) node;
 }
 
 static void pager_thread_reply(struct pager *pager, uint64_t peer, union wire_msg *msg, const int *fds, unsigned n_fds) {
         struct pager_thread *thread = pager_thread_of(pager);
-        struct pager_node *node = STAILQ_FIRST(&thread->spare);
+        struct outbox_item *item = &pager_thread_take_spare(thread)->out;
 
-        assert(node);
-        STAILQ_REMOVE_HEAD(&thread->spare, entry);
-        node->reply = (struct pager_reply) { .peer = peer, .msg = *msg, .n_fds = n_fds };
+        item->reply = (struct pager_reply) { .peer = peer, .pager = pager->index, .msg = *msg, .n_fds = n_fds };
         for (unsigned i = 0; i < n_fds; i++)
-                node->reply.fds[i] = fds[i];
-        pager_thread_put_out(thread, node);
+                item->reply.fds[i] = fds[i];
+        outbox_put(thread->params.outbox, item);
 }
 
 static void pager_thread_drop_peer(struct pager *pager, uint64_t peer, const char *why) {
-        struct pager_node *node = calloc(1, sizeof(*node));
+        struct outbox_item *item = calloc(1, sizeof(*item));
 
-        if (!node) {
+        if (!item) {
                 log_error("no memory to drop a client: %s", why);
                 return;
         }
-        node->reply = (struct pager_reply) { .peer = peer, .is_drop = true, .why = why };
-        pager_thread_put_out(pager_thread_of(pager), node);
+        item->reply = (struct pager_reply) { .peer = peer, .is_drop = true, .why = why };
+        outbox_put(pager_thread_of(pager)->params.outbox, item);
+}
+
+static void pager_thread_run_ask(struct pager *pager, struct pager_call *call);
+
+/* The node that the reply would have gone out in goes on. */
+static void pager_thread_pass_on(struct pager *pager, const struct reclaim_ask *ask) {
+        struct pager_thread *thread = pager_thread_of(pager);
+        struct pager_ask *in = &pager_thread_take_spare(thread)->ask;
+        unsigned next = (pager->index + 1) % atomic_load(&pager->commons->n_pagers);
+
+        *in = (struct pager_ask) { .call = { .run = pager_thread_run_ask }, .ask = *ask };
+        pager_thread_call(thread->params.threads[next], &in->call);
 }
 
 /* --- inside the thread: in ---------------------------------------------------------------------------------------------------------------------- */
@@ -131,9 +156,10 @@ static void pager_thread_on_end_timer(struct ring_op *op, int result) {
                 thread->is_hanging = true;
 }
 
-static void pager_thread_begin_end(struct pager_thread *thread) {
-        struct pager *pager = &thread->pager;
+static void pager_thread_run_end(struct pager *pager, struct pager_call *call) {
+        struct pager_thread *thread = pager_thread_of(pager);
 
+        (void) call;
         thread->is_ending = true;
         closing_everything(pager);
         request_forget_all(pager);
@@ -148,40 +174,45 @@ static void pager_thread_begin_end(struct pager_thread *thread) {
         ring_timer(pager->ring, &thread->end_op, ring_now() + PAGER_THREAD_END_USEC);
 }
 
-static void pager_thread_close_fds(struct pager_thread *thread, const int *fds, unsigned n_fds) {
+static void pager_thread_close_fds(struct pager *pager, const int *fds, unsigned n_fds) {
         for (unsigned i = 0; i < n_fds; i++)
-                ring_close(thread->pager.ring, fds[i]);
+                ring_close(pager->ring, fds[i]);
 }
 
-static void pager_thread_request_fini(struct pager_thread *thread, struct request *request) {
+static void pager_thread_run_request(struct pager *pager, struct pager_call *call) {
+        struct pager_thread *thread = pager_thread_of(pager);
+        struct request request = ((struct pager_request *) call)->request;
         int fds[WIRE_FDS_MAX];
 
-        pager_thread_close_fds(thread, fds, request_take_fds(request, fds));
+        STAILQ_INSERT_HEAD(&thread->spare, (struct spare_node *) call, entry);
+        request_handle(pager, &request);
+        pager_thread_close_fds(pager, fds, request_take_fds(&request, fds));
+        directory_release(&pager->commons->directory, request.route);
 }
 
-static void pager_thread_handle(struct pager_thread *thread, struct pager_node *node) {
-        struct request request;
+static void pager_thread_run_ask(struct pager *pager, struct pager_call *call) {
+        struct reclaim_ask ask = ((struct pager_ask *) call)->ask;
+        int r;
 
-        switch (node->kind) {
-        case PAGER_NODE_REQUEST:
-                request = node->request;
-                STAILQ_INSERT_HEAD(&thread->spare, node, entry);
-                request_handle(&thread->pager, &request);
-                pager_thread_request_fini(thread, &request);
-                break;
-        case PAGER_NODE_FAREWELL:
-                closing_peer(&thread->pager, node->request.peer);
-                request_forget(&thread->pager, node->request.peer);
-                free(node);
-                break;
-        case PAGER_NODE_CLOSE:
-                pager_thread_close_fds(thread, node->close.fds, node->close.n_fds);
-                free(node);
-                break;
-        case PAGER_NODE_END:
-                pager_thread_begin_end(thread);
-                break;
-        }
+        STAILQ_INSERT_HEAD(&pager_thread_of(pager)->spare, (struct spare_node *) call, entry);
+        r = range_reclaim(pager, &ask);
+        if (r < 0)
+                pager_reply_error(pager, &ask.to, r);
+}
+
+static void pager_thread_run_farewell(struct pager *pager, struct pager_call *call) {
+        struct pager_farewell *farewell = (struct pager_farewell *) call;
+
+        closing_peer(pager, farewell->peer);
+        request_forget(pager, farewell->peer);
+        free(farewell);
+}
+
+static void pager_thread_run_close(struct pager *pager, struct pager_call *call) {
+        struct pager_closing *closing = (struct pager_closing *) call;
+
+        pager_thread_close_fds(pager, closing->fds, closing->n_fds);
+        free(closing);
 }
 
 static void pager_thread_read_in(struct pager_thread *thread) {
@@ -190,22 +221,41 @@ static void pager_thread_read_in(struct pager_thread *thread) {
 
 static void pager_thread_on_in(struct ring_op *op, int result) {
         struct pager_thread *thread = (struct pager_thread *) ((char *) op - offsetof(struct pager_thread, in_op));
-        struct pager_nodes nodes = STAILQ_HEAD_INITIALIZER(nodes);
-        struct pager_node *node;
+        struct pager_calls calls = STAILQ_HEAD_INITIALIZER(calls);
+        struct pager_call *call;
 
         (void) result;
         pthread_mutex_lock(&thread->mutex);
-        STAILQ_CONCAT(&nodes, &thread->in);
+        STAILQ_CONCAT(&calls, &thread->in);
         pthread_mutex_unlock(&thread->mutex);
-        while ((node = STAILQ_FIRST(&nodes))) {
-                STAILQ_REMOVE_HEAD(&nodes, entry);
-                pager_thread_handle(thread, node);
+        while ((call = STAILQ_FIRST(&calls))) {
+                STAILQ_REMOVE_HEAD(&calls, entry);
+                call->run(&thread->pager, call);
         }
-        if (!thread->is_ending)
-                pager_thread_read_in(thread);
+        pager_thread_read_in(thread);
 }
 
 /* --- inside the thread: its life ---------------------------------------------------------------------------------------------------------------- */
+
+static void pager_thread_hear_others(struct pager *pager) {
+        unsigned pokes = commons_take_pokes(pager->commons, pager->index);
+
+        pager->room_is_news |= pokes & POKE_ROOM;
+        pager->quota_is_freed |= pokes & POKE_QUOTA;
+}
+
+/* What others may wait for. */
+static void pager_thread_tell_others(struct pager *pager) {
+        struct commons *commons = pager->commons;
+
+        if (pager->room_is_given)
+                commons_poke_others(commons, pager->index, atomic_load(&commons->room_waiters), POKE_ROOM);
+        pager->room_is_given = false;
+        if (pager->quota_others != 0)
+                commons_poke_others(commons, pager->index, pager->quota_others, POKE_QUOTA);
+        pager->quota_others = 0;
+        standing_publish(pager);
+}
 
 /* One turn: what has ended, what was asked, a step of each job, then what waits for room, which any of these may have made, and some reclaim and
  * spilling. It sleeps only if none of them has more to do. */
@@ -217,6 +267,7 @@ static int pager_thread_turn(struct pager_thread *thread, bool *is_idle) {
         r = ring_run(pager->ring, *is_idle);
         if (r < 0)
                 return r;
+        pager_thread_hear_others(pager);
         jobs_run(&pager->jobs);
         if (!TAILQ_EMPTY(&pager->room_queue))
                 load_room_changed(pager);
@@ -225,12 +276,17 @@ static int pager_thread_turn(struct pager_thread *thread, bool *is_idle) {
         reclaims = reclaim_continue(pager);
         sweep_continue(pager);
         spills = spill_continue(pager);
+        pager_thread_tell_others(pager);
         *is_idle = !reclaims && !spills && jobs_is_idle(&pager->jobs);
         return 0;
 }
 
 static bool pager_thread_is_done(const struct pager_thread *thread, bool is_idle) {
-        return thread->is_ending && (thread->is_hanging || (is_idle && ring_n_pending(thread->pager.ring) <= 1)); /* the timer */
+        const struct pager *pager = &thread->pager;
+
+        if (!thread->is_ending || thread->is_hanging)
+                return thread->is_ending;
+        return is_idle && pager->filehs.n_used == 0 && ring_n_pending(pager->ring) <= 2; /* the timer, and who may call */
 }
 
 static void pager_thread_loop(struct pager_thread *thread) {
@@ -248,10 +304,13 @@ static void pager_thread_loop(struct pager_thread *thread) {
 
 static void *pager_thread_main(void *arg) {
         struct pager_thread *thread = arg;
-        int r = pager_init(&thread->pager, thread->pool, &thread->options);
+        struct pager *pager = &thread->pager;
+        int r = pager_init(pager, thread->params.commons, thread->params.index, &thread->params.options);
 
-        thread->pager.reply = pager_thread_reply;
-        thread->pager.drop_peer = pager_thread_drop_peer;
+        pager->reply = pager_thread_reply;
+        pager->drop_peer = pager_thread_drop_peer;
+        pager->post = pager_thread_post;
+        pager->pass_on = pager_thread_pass_on;
         pthread_mutex_lock(&thread->mutex);
         thread->has_started = true;
         thread->start_error = r;
@@ -261,29 +320,21 @@ static void *pager_thread_main(void *arg) {
                 return NULL;
         pager_thread_loop(thread);
         if (!thread->is_hanging)
-                pager_fini(&thread->pager);
+                pager_fini(pager);
         return NULL;
 }
 
 /* --- outside ------------------------------------------------------------------------------------------------------------------------------------ */
 
-static void pager_nodes_free(struct pager_nodes *nodes) {
-        struct pager_node *node;
+static void pager_thread_destroy(struct pager_thread *thread) {
+        struct spare_node *node;
 
-        while ((node = STAILQ_FIRST(nodes))) {
-                STAILQ_REMOVE_HEAD(nodes, entry);
+        while ((node = STAILQ_FIRST(&thread->spare))) {
+                STAILQ_REMOVE_HEAD(&thread->spare, entry);
                 free(node);
         }
-}
-
-static void pager_thread_destroy(struct pager_thread *thread) {
-        pager_nodes_free(&thread->in);
-        pager_nodes_free(&thread->out);
-        pager_nodes_free(&thread->spare);
         if (thread->in_fd >= 0)
                 close(thread->in_fd);
-        if (thread->out_fd >= 0)
-                close(thread->out_fd);
         pthread_cond_destroy(&thread->started);
         pthread_mutex_destroy(&thread->mutex);
         free(thread);
@@ -291,6 +342,7 @@ static void pager_thread_destroy(struct pager_thread *thread) {
 
 static int pager_thread_start(struct pager_thread *thread) {
         sigset_t all, before;
+        char name[16];
         int r;
 
         sigfillset(&all);
@@ -299,7 +351,8 @@ static int pager_thread_start(struct pager_thread *thread) {
         pthread_sigmask(SIG_SETMASK, &before, NULL);
         if (r != 0)
                 return -r;
-        (void) pthread_setname_np(thread->thread, "pager");
+        snprintf(name, sizeof(name), "pager %u", thread->params.index);
+        (void) pthread_setname_np(thread->thread, name);
         pthread_mutex_lock(&thread->mutex);
         while (!thread->has_started)
                 pthread_cond_wait(&thread->started, &thread->mutex);
@@ -309,112 +362,74 @@ static int pager_thread_start(struct pager_thread *thread) {
         return thread->start_error;
 }
 
-int pager_thread_new(struct pool *pool, const struct pager_options *options, struct pager_thread **ret) {
+int pager_thread_new(const struct pager_thread_params *params, struct pager_thread **ret) {
         struct pager_thread *thread = calloc(1, sizeof(*thread));
         int r;
 
         if (!thread)
                 return -ENOMEM;
-        thread->pool = pool;
-        thread->options = *options;
-        thread->end.kind = PAGER_NODE_END;
+        thread->params = *params;
+        thread->end.run = pager_thread_run_end;
         thread->in_op.done = pager_thread_on_in;
         STAILQ_INIT(&thread->in);
-        STAILQ_INIT(&thread->out);
         STAILQ_INIT(&thread->spare);
         pthread_mutex_init(&thread->mutex, NULL);
         pthread_cond_init(&thread->started, NULL);
         thread->in_fd = eventfd(0, EFD_CLOEXEC);
-        thread->out_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        r = thread->in_fd < 0 || thread->out_fd < 0 ? -errno : pager_thread_start(thread);
+        r = thread->in_fd < 0 ? -errno : pager_thread_start(thread);
         if (r < 0) {
                 pager_thread_destroy(thread);
                 return r;
         }
-        *ret = thread;
+        *ret = thread; /* before others may pass something on to it */
+        commons_add_pager(params->commons, thread->in_fd);
         return 0;
 }
 
-static void pager_thread_put_in(struct pager_thread *thread, struct pager_node *node) {
-        bool was_empty;
-
-        pthread_mutex_lock(&thread->mutex);
-        was_empty = STAILQ_EMPTY(&thread->in);
-        STAILQ_INSERT_TAIL(&thread->in, node, entry);
-        pthread_mutex_unlock(&thread->mutex);
-        if (was_empty)
-                pager_thread_signal(thread->in_fd);
+void pager_thread_end(struct pager_thread *thread) {
+        pager_thread_call(thread, &thread->end);
 }
 
 bool pager_thread_free(struct pager_thread *thread) {
-        struct pager_reply reply;
-
-        if (!thread)
-                return true;
-        pager_thread_put_in(thread, &thread->end);
         pthread_join(thread->thread, NULL);
         if (thread->is_hanging)
                 return false;
-        while (pager_thread_next(thread, &reply))
-                for (unsigned i = 0; i < reply.n_fds; i++)
-                        close(reply.fds[i]);
         pager_thread_destroy(thread);
         return true;
 }
 
 int pager_thread_request(struct pager_thread *thread, const struct request *request) {
-        struct pager_node *node = malloc(sizeof(*node));
+        union pager_node *node = malloc(sizeof(*node));
 
         if (!node)
                 return -ENOMEM;
-        node->kind = PAGER_NODE_REQUEST;
-        node->request = *request;
-        pager_thread_put_in(thread, node);
+        node->in = (struct pager_request) { .call = { .run = pager_thread_run_request }, .request = *request };
+        pager_thread_call(thread, &node->in.call);
         return 0;
 }
 
 void pager_thread_close(struct pager_thread *thread, const int *fds, unsigned n_fds) {
-        struct pager_node *node = n_fds > 0 ? malloc(sizeof(*node)) : NULL;
+        struct pager_closing *closing = n_fds > 0 ? malloc(sizeof(*closing)) : NULL;
 
-        if (!node) {
+        if (!closing) {
                 for (unsigned i = 0; i < n_fds; i++)
                         close(fds[i]);
                 return;
         }
-        node->kind = PAGER_NODE_CLOSE;
-        node->close.n_fds = n_fds;
-        memcpy(node->close.fds, fds, n_fds * sizeof(int));
-        pager_thread_put_in(thread, node);
+        *closing = (struct pager_closing) { .call = { .run = pager_thread_run_close }, .n_fds = n_fds };
+        memcpy(closing->fds, fds, n_fds * sizeof(int));
+        pager_thread_call(thread, &closing->call);
 }
 
 struct pager_farewell *pager_farewell_new(void) {
         return calloc(1, sizeof(struct pager_farewell));
 }
 
+void pager_farewell_free(struct pager_farewell *farewell) {
+        free(farewell);
+}
+
 void pager_thread_farewell(struct pager_thread *thread, struct pager_farewell *farewell, uint64_t peer) {
-        farewell->node.kind = PAGER_NODE_FAREWELL;
-        farewell->node.request.peer = peer;
-        pager_thread_put_in(thread, &farewell->node);
-}
-
-int pager_thread_fd(const struct pager_thread *thread) {
-        return thread->out_fd;
-}
-
-bool pager_thread_next(struct pager_thread *thread, struct pager_reply *ret) {
-        struct pager_node *node;
-        uint64_t value;
-
-        pthread_mutex_lock(&thread->mutex);
-        node = STAILQ_FIRST(&thread->out);
-        if (node)
-                STAILQ_REMOVE_HEAD(&thread->out, entry);
-        else
-                (void) !read(thread->out_fd, &value, sizeof(value)); /* under the lock: a reply that comes now signals again */
-        pthread_mutex_unlock(&thread->mutex);
-        if (!node)
-                return false;
-        *ret = node->reply;
-        free(node);
-        return true;
+        *farewell = (struct pager_farewell) { .call = { .run = pager_thread_run_farewell }, .peer = peer };
+        pager_thread_call(thread, &farewell->call);
 }

@@ -2,32 +2,35 @@
 #ifndef BF_PAGER_THREAD_H
 #define BF_PAGER_THREAD_H
 
-/* The thread that runs a pager, and the two queues between it and the main thread: requests go in, replies come out. Descriptors go with them. */
+/* The thread that runs a pager, and what other threads ask of it: requests go in, replies come out (outbox.h). Descriptors go with them. */
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "outbox.h"
 #include "pager.h"
 #include "request.h"
 
 struct pager_thread;
 
-/* What comes out of a pager. */
-struct pager_reply {
-        uint64_t peer;
-        bool is_drop; /* no message: the peer is to be dropped */
-        const char *why;
-        union wire_msg msg;
-        int fds[WIRE_FDS_MAX]; /* the receiver's */
-        unsigned n_fds;
+/* The pagers of a daemon stand in a ring: what one cannot do alone it passes on to the next. */
+struct pager_thread_params {
+        struct commons *commons; /* these two are borrowed */
+        struct outbox *outbox;
+        unsigned index;
+        struct pager_options options;
+        struct pager_thread *const *threads; /* all of them, commons->n_pagers */
 };
 
-int pager_thread_new(struct pool *pool, const struct pager_options *options, struct pager_thread **ret);
+int pager_thread_new(const struct pager_thread_params *params, struct pager_thread **ret);
 
-/* Closes everything, waits a while for what is under way, and ends the thread. False: something hangs, and the process must end with _exit(). */
+/* Begins to close everything. It waits a while for what is under way. */
+void pager_thread_end(struct pager_thread *thread);
+
+/* Once it has ended. False: something hangs, and the process must end with _exit(). */
 bool pager_thread_free(struct pager_thread *thread);
 
-/* Each request is answered by one reply. Takes the request's descriptors if it succeeds. -ENOMEM. */
+/* Each request is answered by one reply. Takes the request's descriptors and its route if it succeeds. -ENOMEM. */
 int pager_thread_request(struct pager_thread *thread, const struct request *request);
 
 /* Closes descriptors that clients sent, which it takes: this thread must not wait for them (ring_close()). */
@@ -36,12 +39,7 @@ void pager_thread_close(struct pager_thread *thread, const int *fds, unsigned n_
 /* A peer is gone: its handles are closed. What that needs was allocated when the peer came. */
 struct pager_farewell;
 struct pager_farewell *pager_farewell_new(void);
+void pager_farewell_free(struct pager_farewell *farewell);
 void pager_thread_farewell(struct pager_thread *thread, struct pager_farewell *farewell, uint64_t peer); /* takes it */
-
-/* Can be read when there are replies. */
-int pager_thread_fd(const struct pager_thread *thread);
-
-/* The next one; false: there is none. */
-bool pager_thread_next(struct pager_thread *thread, struct pager_reply *ret);
 
 #endif

@@ -54,7 +54,8 @@ struct peer {
         unsigned n_handles;  /* open, or asked for */
         unsigned n_mappings; /* the same */
         STAILQ_HEAD(, peer_out) out;
-        struct pager_farewell *farewell;
+        unsigned n_handles_of[COMMONS_PAGERS_MAX];                /* of the handles, those at each pager */
+        struct pager_farewell *farewells[COMMONS_PAGERS_MAX]; /* for those that it has asked anything of */
         const char *failure; /* why it is to go */
 };
 
@@ -134,6 +135,12 @@ static void peer_count_mappings(struct peer *peer, unsigned n_gone) {
         account_sub(peer->account, ACCOUNT_MAPPINGS, n_gone);
 }
 
+/* Where a pager has one handle of it more, or less. */
+static void peer_count_at(struct peer *peer, unsigned pager, int change) {
+        peer->n_handles_of[pager] += (unsigned) change;
+        crew_count(peer->host->crew, pager, change);
+}
+
 static void peer_count_reply(struct peer *peer, const union wire_msg *msg) {
         bool failed = msg->reply.error < 0;
 
@@ -157,10 +164,20 @@ static void peer_count_reply(struct peer *peer, const union wire_msg *msg) {
         }
 }
 
+/* A handle that was asked for and not given, or is closed, is the pager's no more. */
+static void peer_count_pager(struct peer *peer, const struct pager_reply *reply) {
+        enum wire_id id = reply->msg.header.id & ~WIRE_REPLY;
+        bool failed = reply->msg.reply.error < 0;
+
+        if (((id == WIRE_OPEN || id == WIRE_ADOPT) && failed) || (id == WIRE_CLOSE && !failed))
+                peer_count_at(peer, reply->pager, -1);
+}
+
 void peer_reply(struct peer *peer, const struct pager_reply *reply) {
         struct pager_reply copy = *reply;
 
         peer_count_reply(peer, &reply->msg);
+        peer_count_pager(peer, reply);
         peer_answer(peer, &copy);
         peer_settle(peer);
 }
@@ -180,7 +197,7 @@ static void peer_refuse(struct peer *peer, const union wire_msg *request, int er
 static int peer_refuse_more(struct peer *peer, enum account_item item, const char *what, const char *option) {
         if (account_may_warn(peer->account, item))
                 log_warning("uid %u has %llu %s and gets no more (see --%s)", (unsigned) peer->cred.uid,
-                            (unsigned long long) peer->host->accounts->limits.max[item], what, option);
+                            (unsigned long long) peer->host->commons->accounts.limits.max[item], what, option);
         return -EUSERS;
 }
 
@@ -214,20 +231,26 @@ static void peer_on_hello(struct peer *peer, struct chan_packet *packet) {
         reply.msg.hello_reply.error = r;
         reply.msg.hello_reply.version = WIRE_VERSION;
         reply.msg.hello_reply.features = hello->features & WIRE_FEATURES;
-        reply.msg.hello_reply.pool_bytes = peer->host->pool->bytes;
+        reply.msg.hello_reply.pool_bytes = peer->host->commons->pool.bytes;
         peer_answer(peer, &reply);
         if (!peer->has_greeted)
                 peer_fail(peer, r == -EPROTONOSUPPORT ? "it speaks another version of the protocol" : strerror(-r));
 }
 
-/* The pager's reply comes later. */
-static void peer_forward(struct peer *peer, struct request *request) {
-        int fds[WIRE_FDS_MAX], r = pager_thread_request(peer->host->pager, request);
+/* The pager's reply comes later. On failure nothing of the request is taken. */
+static int peer_ask(struct peer *peer, unsigned pager, const struct request *request) {
+        struct pager_thread *thread = crew_thread(peer->host->crew, pager);
 
-        if (r == 0)
-                return;
-        pager_thread_close(peer->host->pager, fds, request_take_fds(request, fds));
-        peer_refuse(peer, &request->msg, r);
+        if (!thread)
+                return -ENOENT;
+        if (!peer->farewells[pager])
+                peer->farewells[pager] = pager_farewell_new();
+        return peer->farewells[pager] ? pager_thread_request(thread, request) : -ENOMEM;
+}
+
+static void peer_close(struct peer *peer, const int *fds, unsigned n_fds) {
+        if (n_fds > 0)
+                pager_thread_close(crew_any(peer->host->crew, peer->cred.uid), fds, n_fds);
 }
 
 static struct request peer_request(const struct peer *peer, const struct chan_packet *packet) {
@@ -243,10 +266,13 @@ static struct request peer_request(const struct peer *peer, const struct chan_pa
         };
 }
 
+/* About a handle: its number says where it is. */
 static void peer_on_request(struct peer *peer, struct chan_packet *packet) {
         struct request request = peer_request(peer, packet);
+        int r = peer_ask(peer, commons_number_pager(request.msg.handle.handle), &request);
 
-        peer_forward(peer, &request);
+        if (r < 0)
+                peer_refuse(peer, &request.msg, r);
 }
 
 /* The descriptors of OPEN and ADOPT, taken out of the packet into the request if they are what they should be. What another daemon allowed is not
@@ -277,6 +303,38 @@ static int peer_take_files(struct peer *peer, struct chan_packet *packet, struct
         return 0;
 }
 
+/* Who shares a file is served where the others are. */
+static int peer_find_pager(struct peer *peer, struct request *request, unsigned *ret_pager) {
+        const struct file_identity file = { request->device, request->inode };
+        unsigned pager = crew_choose(peer->host->crew, peer->cred.uid);
+
+        if (request->msg.header.flags & WIRE_OPEN_SHARED) {
+                request->route = directory_route(&peer->host->commons->directory, &file, pager);
+                if (!request->route)
+                        return -ENOMEM;
+                pager = request->route->pager;
+        }
+        *ret_pager = pager;
+        return 0;
+}
+
+static int peer_forward_open(struct peer *peer, struct request *request) {
+        int fds[WIRE_FDS_MAX], r;
+        unsigned pager;
+
+        r = peer_find_pager(peer, request, &pager);
+        if (r == 0) {
+                r = peer_ask(peer, pager, request);
+                if (r == 0)
+                        peer_count_at(peer, pager, 1);
+        }
+        if (r < 0) {
+                peer_close(peer, fds, request_take_fds(request, fds));
+                directory_release(&peer->host->commons->directory, request->route);
+        }
+        return r;
+}
+
 static void peer_on_open(struct peer *peer, struct chan_packet *packet) {
         struct request request = peer_request(peer, packet);
         int r;
@@ -284,10 +342,10 @@ static void peer_on_open(struct peer *peer, struct chan_packet *packet) {
         peer->n_handles++;
         account_add(peer->account, ACCOUNT_HANDLES, 1);
         r = peer_take_files(peer, packet, &request);
+        if (r == 0)
+                r = peer_forward_open(peer, &request);
         if (r < 0)
                 peer_refuse(peer, &packet->msg, r);
-        else
-                peer_forward(peer, &request);
 }
 
 static void peer_on_map(struct peer *peer, struct chan_packet *packet) {
@@ -307,7 +365,7 @@ static void peer_on_shown(struct peer *peer, struct chan_packet *packet) {
 }
 
 static void peer_on_pool_stat(struct peer *peer, struct chan_packet *packet) {
-        const struct pool *pool = peer->host->pool;
+        const struct pool *pool = &peer->host->commons->pool;
         struct pager_reply reply = { .n_fds = 0 };
 
         wire_init(&reply.msg, WIRE_POOL_STAT | WIRE_REPLY, packet->msg.header.serial);
@@ -329,12 +387,16 @@ static void peer_on_pool_stat(struct peer *peer, struct chan_packet *packet) {
         peer_answer(peer, &reply);
 }
 
-/* It costs others their pages. */
+/* It costs others their pages. The pager that has the oldest begins. */
 static void peer_on_reclaim(struct peer *peer, struct chan_packet *packet) {
+        struct request request = peer_request(peer, packet);
+        unsigned oldest = commons_oldest(peer->host->commons, false);
+        int r = -EPERM;
+
         if (peer->cred.uid == 0 || peer->cred.uid == geteuid())
-                peer_on_request(peer, packet);
-        else
-                peer_refuse(peer, &packet->msg, -EPERM);
+                r = peer_ask(peer, oldest < COMMONS_PAGERS_MAX ? oldest : 0, &request);
+        if (r < 0)
+                peer_refuse(peer, &packet->msg, r);
 }
 
 static void (*const peer_handlers[N_WIRE_IDS])(struct peer *peer, struct chan_packet *packet) = {
@@ -378,7 +440,7 @@ static void peer_on_packet(struct peer *peer, struct chan_packet *packet) {
 static void peer_close_packet(struct peer *peer, struct chan_packet *packet) {
         for (unsigned i = 0; i < packet->n_fds; i++)
                 if (packet->fds[i] >= 0)
-                        pager_thread_close(peer->host->pager, &(int) { chan_packet_take(packet, i) }, 1);
+                        peer_close(peer, &(int) { chan_packet_take(packet, i) }, 1);
 }
 
 static void peer_on_readable(void *owner) {
@@ -421,14 +483,14 @@ static int peer_identify(struct peer *peer) {
 
 /* A client that its user has too many of is told so when it says HELLO. But not ever more of them can be held until they do. */
 static int peer_enter_account(struct peer *peer) {
-        uint64_t max = peer->host->accounts->limits.max[ACCOUNT_PEERS];
+        uint64_t max = peer->host->commons->accounts.limits.max[ACCOUNT_PEERS];
 
-        peer->account = account_get(peer->host->accounts, peer->cred.uid);
+        peer->account = account_get(&peer->host->commons->accounts, peer->cred.uid);
         if (!peer->account)
                 return -ENOMEM;
         account_add(peer->account, ACCOUNT_PEERS, 1);
         peer->is_refused = account_is_over(peer->account, ACCOUNT_PEERS);
-        return peer->is_refused && peer->account->n[ACCOUNT_PEERS] - max > PEER_REFUSALS_MAX ? -EUSERS : 0;
+        return peer->is_refused && account_count(peer->account, ACCOUNT_PEERS) - max > PEER_REFUSALS_MAX ? -EUSERS : 0;
 }
 
 static void peer_leave_account(struct peer *peer) {
@@ -455,7 +517,8 @@ static void peer_destroy(struct peer *peer) {
         loop_event_free(peer->exited);
         if (peer->pidfd >= 0)
                 close(peer->pidfd);
-        free(peer->farewell);
+        for (unsigned i = 0; i < COMMONS_PAGERS_MAX; i++)
+                pager_farewell_free(peer->farewells[i]);
         if (peer->account)
                 peer_leave_account(peer);
         free(peer);
@@ -469,8 +532,7 @@ int peer_new(struct peer_host *host, uint64_t id, int fd, struct peer **ret) {
                 return -ENOMEM;
         *peer = (struct peer) { .host = host, .id = id, .fd = fd, .pidfd = -1 };
         STAILQ_INIT(&peer->out);
-        peer->farewell = pager_farewell_new();
-        r = peer->farewell ? peer_identify(peer) : -ENOMEM;
+        r = peer_identify(peer);
         if (r == 0)
                 r = peer_enter_account(peer);
         if (r == 0)
@@ -479,9 +541,18 @@ int peer_new(struct peer_host *host, uint64_t id, int fd, struct peer **ret) {
                 peer_destroy(peer);
                 return r;
         }
-        pool_count(host->pool, POOL_PEERS, 1);
+        pool_count(&host->commons->pool, POOL_PEERS, 1);
         *ret = peer;
         return 0;
+}
+
+static void peer_say_farewell(struct peer *peer) {
+        for (unsigned i = 0; i < COMMONS_PAGERS_MAX; i++) {
+                if (peer->farewells[i])
+                        pager_thread_farewell(crew_thread(peer->host->crew, i), peer->farewells[i], peer->id);
+                peer->farewells[i] = NULL;
+                peer_count_at(peer, i, -(int) peer->n_handles_of[i]);
+        }
 }
 
 void peer_free(struct peer *peer) {
@@ -493,9 +564,8 @@ void peer_free(struct peer *peer) {
                 peer_close_fds(&out->reply);
                 free(out);
         }
-        pager_thread_farewell(peer->host->pager, peer->farewell, peer->id);
-        peer->farewell = NULL;
-        pool_count(peer->host->pool, POOL_PEERS, -1);
+        peer_say_farewell(peer);
+        pool_count(&peer->host->commons->pool, POOL_PEERS, -1);
         peer_destroy(peer);
         close(fd); /* after its events: the pager may open something at that number at once */
 }

@@ -9,19 +9,17 @@
 
 #include <stdint.h>
 
-#include "account.h"
+#include "commons.h"
+#include "crew.h"
 #include "loop.h"
-#include "pager_thread.h"
-#include "pool.h"
 
 struct peer;
 
 /* What all peers need, and whom they tell that they are gone. */
 struct peer_host {
         struct loop *loop;
-        struct pool *pool;
-        struct accounts *accounts;
-        struct pager_thread *pager;
+        struct commons *commons;
+        struct crew *crew;
         int lend_fd; /* /dev/userfaultfd; -1: nothing to lend */
         void (*gone)(struct peer_host *host, struct peer *peer, const char *why); /* frees the peer */
 };

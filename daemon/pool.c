@@ -8,13 +8,19 @@
 #define POOL_LOW_SHARE 32
 #define POOL_LOW_MAX (UINT64_C(32) << 20)
 
+#define POOL_CLOCK_TICKS 512
+
 void pool_init(struct pool *pool, uint64_t bytes) {
         uint64_t low = bytes / POOL_LOW_SHARE < POOL_LOW_MAX ? bytes / POOL_LOW_SHARE : POOL_LOW_MAX;
 
         pool->bytes = bytes;
         pool->free_low = low;
         pool->free_high = 2 * low;
+        pool->clock_shift = 0;
+        while (bytes >> pool->clock_shift >= POOL_CLOCK_TICKS)
+                pool->clock_shift++;
         atomic_init(&pool->used, 0);
+        atomic_init(&pool->turnover, 0);
         for (unsigned i = 0; i < N_POOL_COUNTERS; i++)
                 atomic_init(&pool->counters[i], 0);
 }
@@ -25,7 +31,8 @@ bool pool_take(struct pool *pool, uint64_t bytes) {
         do
                 if (used > pool->bytes || bytes > pool->bytes - used)
                         return false;
-        while (!atomic_compare_exchange_weak_explicit(&pool->used, &used, used + bytes, memory_order_relaxed, memory_order_relaxed));
+        while (!atomic_compare_exchange_weak(&pool->used, &used, used + bytes));
+        atomic_fetch_add_explicit(&pool->turnover, bytes, memory_order_relaxed);
         return true;
 }
 
@@ -34,7 +41,7 @@ void pool_force(struct pool *pool, uint64_t bytes) {
 }
 
 void pool_give(struct pool *pool, uint64_t bytes) {
-        uint_fast64_t before = atomic_fetch_sub_explicit(&pool->used, bytes, memory_order_relaxed);
+        uint_fast64_t before = atomic_fetch_sub(&pool->used, bytes);
 
         assert(before >= bytes);
         (void) before;
@@ -58,6 +65,10 @@ uint64_t pool_missing(const struct pool *pool) {
         uint64_t goal = pool->bytes - pool->free_high, used = pool_used(pool);
 
         return used > goal ? used - goal : 0;
+}
+
+uint64_t pool_clock(const struct pool *pool) {
+        return atomic_load_explicit(&pool->turnover, memory_order_relaxed) >> pool->clock_shift;
 }
 
 void pool_count(struct pool *pool, enum pool_counter counter, int64_t n) {

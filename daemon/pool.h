@@ -38,6 +38,8 @@ struct pool {
         uint64_t free_low;  /* less free than this: reclaim begins */
         uint64_t free_high; /* and goes on until this is free */
         atomic_uint_fast64_t used;
+        atomic_uint_fast64_t turnover; /* bytes taken since the beginning */
+        unsigned clock_shift;
         atomic_uint_fast64_t counters[N_POOL_COUNTERS];
 };
 
@@ -56,6 +58,9 @@ uint64_t pool_free(const struct pool *pool);
 /* How many bytes to reclaim now in the background: 0 above the low mark. Once begun, it goes on to the high mark: that is the caller's part. */
 bool pool_is_low(const struct pool *pool);
 uint64_t pool_missing(const struct pool *pool);
+
+/* A clock that goes on as room is taken: 256 to 512 of its ticks are a whole pool. */
+uint64_t pool_clock(const struct pool *pool);
 
 void pool_count(struct pool *pool, enum pool_counter counter, int64_t n);
 uint64_t pool_counter(const struct pool *pool, enum pool_counter counter);

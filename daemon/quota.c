@@ -30,9 +30,25 @@ bool quota_holds(const struct fileh *fileh, uint32_t id) {
         return state_is_resident(state) && !state_is_dirty(state) && !quota_has_left(fileh);
 }
 
+static struct account *quota_account(const struct quota_waiter *waiter) {
+        return waiter->mapping->fileh->account;
+}
+
+static uint64_t quota_bit(const struct pager *pager) {
+        return UINT64_C(1) << pager->index;
+}
+
+/* The other pagers of the user need not tell this one any more when something is stored. */
 static void quota_remove(struct pager *pager, struct quota_waiter *waiter) {
+        struct account *account = quota_account(waiter);
+        const struct quota_waiter *other;
+
         TAILQ_REMOVE(&pager->quota_queue, waiter, entry);
         free(waiter);
+        TAILQ_FOREACH(other, &pager->quota_queue, entry)
+                if (quota_account(other) == account)
+                        return;
+        atomic_fetch_and(&account->waiting, ~quota_bit(pager));
 }
 
 /* It counts as failed, as if its load had: the thread gets SIGBUS, and is told EDQUOT. What was in the memory is as in the file. */
@@ -93,6 +109,8 @@ int quota_wait(struct mapping *mapping, uint64_t block) {
                 return -ENOMEM;
         *waiter = (struct quota_waiter) { .mapping = mapping, .block = block, .deadline = ring_now() + pager->options.room_timeout_usec };
         TAILQ_INSERT_TAIL(&pager->quota_queue, waiter, entry);
+        atomic_fetch_or(&fileh->account->waiting, quota_bit(pager));
+        pager->quota_is_freed |= quota_has_left(fileh); /* something may have been stored just before others knew */
         if (account_may_warn(fileh->account, ACCOUNT_DIRTY_BYTES))
                 log_warning("uid %u has all the dirty bytes that he may have: his writes wait until he stores or discards some (see --uid-dirty)",
                             (unsigned) fileh->account->uid);
@@ -110,22 +128,21 @@ void quota_forget_mapping(struct pager *pager, const struct mapping *mapping) {
         }
 }
 
-/* Of each account as many are woken as there is something left for: what one takes when it comes again, another does not get. */
+/* Of each fileh as many are woken as there is something left for: what one takes when it comes again, another does not get, and waits again. */
 void quota_changed(struct pager *pager) {
         struct quota_waiter *waiter, *next;
 
         pager->quota_is_freed = false;
         TAILQ_FOREACH(waiter, &pager->quota_queue, entry)
-                waiter->mapping->fileh->account->n_woken_bytes = 0;
+                waiter->mapping->fileh->n_woken = 0;
         for (waiter = TAILQ_FIRST(&pager->quota_queue); waiter; waiter = next) {
                 struct mapping *mapping = waiter->mapping;
                 struct fileh *fileh = mapping->fileh;
-                struct account *account = fileh->account;
 
                 next = TAILQ_NEXT(waiter, entry);
-                if (account_left(account, ACCOUNT_DIRTY_BYTES) < account->n_woken_bytes + fileh->block_size)
+                if (account_left(fileh->account, ACCOUNT_DIRTY_BYTES) < fileh->n_woken + fileh->block_size)
                         continue;
-                account->n_woken_bytes += fileh->block_size;
+                fileh->n_woken += fileh->block_size;
                 mapping_wake(mapping, waiter->block);
                 quota_remove(pager, waiter);
         }

@@ -328,37 +328,40 @@ int range_prefetch(struct fileh *fileh, uint64_t first, uint64_t end) {
 struct range_reclaim {
         struct job job;
         struct pager *pager;
-        uint64_t n_wanted;
-        uint64_t n_done;
-        struct reply_to to;
+        struct reclaim_ask ask;
 };
+
+static void range_reclaim_answer(struct pager *pager, const struct reclaim_ask *ask) {
+        union wire_msg msg;
+
+        wire_init(&msg, ask->to.id | WIRE_REPLY, ask->to.serial);
+        msg.reclaim_reply.bytes = ask->n_done;
+        pager->reply(pager, ask->to.peer, &msg, NULL, 0);
+}
 
 static enum job_result range_reclaim_step(struct job *job) {
         struct range_reclaim *range = (struct range_reclaim *) job;
-        uint64_t n = reclaim_batch(range->pager, range->n_wanted - range->n_done);
-        union wire_msg msg;
+        struct pager *pager = range->pager;
+        struct reclaim_ask *ask = &range->ask;
+        uint64_t n = reclaim_batch(pager, ask->n_wanted - ask->n_done);
 
-        range->n_done += n;
-        if (n > 0 && range->n_done < range->n_wanted)
+        ask->n_done += n;
+        if (n > 0 && ask->n_done < ask->n_wanted)
                 return JOB_MORE;
-        wire_init(&msg, range->to.id | WIRE_REPLY, range->to.serial);
-        msg.reclaim_reply.bytes = range->n_done;
-        range->pager->reply(range->pager, range->to.peer, &msg, NULL, 0);
+        if (ask->n_done < ask->n_wanted && ++ask->n_pagers < atomic_load(&pager->commons->n_pagers))
+                pager->pass_on(pager, ask);
+        else
+                range_reclaim_answer(pager, ask);
         free(range);
         return JOB_DONE;
 }
 
-int range_reclaim(struct pager *pager, uint64_t bytes, const struct reply_to *to) {
+int range_reclaim(struct pager *pager, const struct reclaim_ask *ask) {
         struct range_reclaim *range = calloc(1, sizeof(*range));
 
         if (!range)
                 return -ENOMEM;
-        *range = (struct range_reclaim) {
-                .job = { .step = range_reclaim_step },
-                .pager = pager,
-                .n_wanted = bytes > 0 ? bytes : UINT64_MAX,
-                .to = *to,
-        };
+        *range = (struct range_reclaim) { .job = { .step = range_reclaim_step }, .pager = pager, .ask = *ask };
         job_wake(&pager->jobs, &range->job);
         return 0;
 }

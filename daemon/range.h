@@ -28,7 +28,7 @@ int range_load(struct fileh *fileh, uint64_t first, uint64_t end, const struct r
 /* The same without an answer, for at most half the pool. */
 int range_prefetch(struct fileh *fileh, uint64_t first, uint64_t end);
 
-/* Clean pages of any fileh are dropped, until bytes are free of them; 0: all. */
-int range_reclaim(struct pager *pager, uint64_t bytes, const struct reply_to *to);
+/* Clean pages of any fileh are dropped, until so many bytes are free of them; what is missing is the next pager's to drop. */
+int range_reclaim(struct pager *pager, const struct reclaim_ask *ask);
 
 #endif

@@ -6,6 +6,7 @@
 #include "fileh.h"
 #include "pager.h"
 #include "reclaim.h"
+#include "standing.h"
 
 /* A dirty page at the end of the order of use steps out of it, so that none is looked at twice; a page being loaded is in use. True: it was such a
  * one. */
@@ -43,14 +44,23 @@ uint64_t reclaim_batch(struct pager *pager, uint64_t bytes) {
         return n_bytes;
 }
 
+/*
+ * Whoever notices that the pool is low begins; the pager with the oldest page goes on, until another one's is older. When nothing clean is left it ends: a fault
+ * begins it anew, and what is dirty may be spilled (spill.c).
+ */
 bool reclaim_continue(struct pager *pager) {
+        struct commons *commons = pager->commons;
         uint64_t missing = pool_missing(pager->pool);
+        unsigned oldest;
 
-        if (pool_is_low(pager->pool))
-                pager->is_reclaiming = true;
-        if (missing == 0)
-                pager->is_reclaiming = false;
-        if (pager->is_reclaiming && reclaim_batch(pager, missing) == 0)
-                pager->is_reclaiming = false; /* nothing clean is left: a fault begins it anew, and what is dirty may be spilled (spill.c) */
-        return pager->is_reclaiming;
+        if (!pool_is_low(pager->pool) && !atomic_load_explicit(&commons->is_reclaiming, memory_order_relaxed))
+                return false;
+        standing_publish(pager);
+        oldest = missing > 0 ? commons_oldest(commons, false) : COMMONS_PAGERS_MAX;
+        atomic_store_explicit(&commons->is_reclaiming, oldest < COMMONS_PAGERS_MAX, memory_order_relaxed);
+        if (oldest == pager->index)
+                (void) reclaim_batch(pager, missing); /* perhaps nothing but dirty pages, which are parked now */
+        else if (oldest < COMMONS_PAGERS_MAX)
+                commons_poke(commons, oldest, POKE_RECLAIM);
+        return oldest == pager->index;
 }

@@ -31,7 +31,7 @@ static struct reply_to request_reply_to(const struct request *request) {
 
 /* The handle a request names, if it is one of that peer's. */
 static struct handle *request_handle_of(struct pager *pager, const struct request *request) {
-        struct handle *handle = idtable_get(&pager->handles, request->msg.handle.handle); /* every request that names one has it there */
+        struct handle *handle = idtable_get(&pager->handles, commons_number_id(request->msg.handle.handle)); /* every request that names one has it there */
 
         return handle && handle->peer == request->peer ? handle : NULL;
 }
@@ -122,6 +122,7 @@ static bool request_open_params(const struct request *request, struct fileh_para
 
         *ret = (struct fileh_params) {
                 .identity = { request->device, request->inode },
+                .route = request->route,
                 .uid = request->uid,
                 .is_shared = open->header.flags & WIRE_OPEN_SHARED,
                 .is_huge = open->header.flags & WIRE_OPEN_HUGE,
@@ -160,11 +161,12 @@ static enum job_result request_hold_step(struct job *job) {
                 request_handle(pager, &hold->request); /* it may come to be held again */
         for (unsigned i = request_take_fds(&hold->request, fds); i > 0; i--)
                 ring_close(pager->ring, fds[i - 1]);
+        directory_release(&pager->commons->directory, hold->request.route);
         free(hold);
         return JOB_DONE;
 }
 
-/* Takes the request's descriptors. */
+/* Takes the request's descriptors and its route. */
 static int request_hold(struct pager *pager, struct request *request) {
         struct request_hold *hold = calloc(1, sizeof(*hold));
 
@@ -172,6 +174,7 @@ static int request_hold(struct pager *pager, struct request *request) {
                 return -ENOMEM;
         *hold = (struct request_hold) { .job = { .step = request_hold_step }, .pager = pager, .request = *request };
         request->file_fd = request->uffd = -1;
+        request->route = NULL;
         TAILQ_INSERT_TAIL(&pager->holds, hold, entry);
         absent_wait(pager, &hold->waiter, &hold->job);
         return REQUEST_TAKEN;
@@ -425,9 +428,10 @@ static int request_stat(struct pager *pager, struct request *request) {
 }
 
 static int request_reclaim(struct pager *pager, struct request *request) {
-        struct reply_to to = request_reply_to(request);
+        uint64_t bytes = request->msg.reclaim.bytes;
+        const struct reclaim_ask ask = { .to = request_reply_to(request), .n_wanted = bytes > 0 ? bytes : UINT64_MAX };
 
-        return request_taken(range_reclaim(pager, request->msg.reclaim.bytes, &to));
+        return request_taken(range_reclaim(pager, &ask));
 }
 
 /* --- all of them -------------------------------------------------------------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 
 #include "wire.h"
 
+struct directory_route;
 struct pager;
 
 struct request {
@@ -20,6 +21,7 @@ struct request {
         uid_t uid;
         uint64_t device;
         uint64_t inode;
+        struct directory_route *route; /* owned by the request: where the file is served as shared; NULL: it is not to be shared */
         int file_fd; /* owned by the request, like the next ones: -1 once taken */
         int uffd;
         int memory_fd; /* of WIRE_ADOPT alone */

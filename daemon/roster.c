@@ -18,6 +18,7 @@ static_assert(sizeof(struct roster_record) == 64, "records do not straddle pages
 
 void roster_init(struct roster *roster) {
         *roster = (struct roster) { .fd = -1 };
+        pthread_mutex_init(&roster->mutex, NULL);
 }
 
 static void roster_read(struct roster *roster) {
@@ -67,6 +68,7 @@ void roster_fini(struct roster *roster) {
                 close(roster->fd);
         }
         free(roster->path);
+        pthread_mutex_destroy(&roster->mutex);
         roster_init(roster);
 }
 
@@ -100,29 +102,37 @@ static unsigned roster_find(const struct roster *roster, uint64_t memory_inode) 
         return i;
 }
 
-void roster_add(struct roster *roster, const struct roster_record *record) {
-        unsigned i = roster_find(roster, record->memory_inode);
-
-        roster_expire(roster);
-        if (i == ROSTER_MAX)
-                i = roster_find(roster, 0);
-        if (i == ROSTER_MAX)
-                return;
+static void roster_set(struct roster *roster, unsigned i, const struct roster_record *record) {
         roster->n_left -= roster->is_left[i];
         roster->is_left[i] = false;
         roster->records[i] = *record;
         roster_write(roster, i);
 }
 
-void roster_remove(struct roster *roster, uint64_t memory_inode) {
-        unsigned i = roster_find(roster, memory_inode);
+void roster_add(struct roster *roster, const struct roster_record *record) {
+        unsigned i;
 
+        pthread_mutex_lock(&roster->mutex);
+        i = roster_find(roster, record->memory_inode);
+        roster_expire(roster);
+        if (i == ROSTER_MAX)
+                i = roster_find(roster, 0);
         if (i < ROSTER_MAX)
-                roster_clear(roster, i);
+                roster_set(roster, i, record);
+        pthread_mutex_unlock(&roster->mutex);
 }
 
-bool roster_is_awaited(struct roster *roster, const struct roster_record *record) {
-        roster_expire(roster);
+void roster_remove(struct roster *roster, uint64_t memory_inode) {
+        unsigned i;
+
+        pthread_mutex_lock(&roster->mutex);
+        i = roster_find(roster, memory_inode);
+        if (i < ROSTER_MAX)
+                roster_clear(roster, i);
+        pthread_mutex_unlock(&roster->mutex);
+}
+
+static bool roster_has_left(const struct roster *roster, const struct roster_record *record) {
         for (unsigned i = 0; roster->n_left > 0 && i < ROSTER_MAX; i++) {
                 const struct roster_record *left = &roster->records[i];
 
@@ -131,4 +141,14 @@ bool roster_is_awaited(struct roster *roster, const struct roster_record *record
                         return true;
         }
         return false;
+}
+
+bool roster_is_awaited(struct roster *roster, const struct roster_record *record) {
+        bool is_awaited;
+
+        pthread_mutex_lock(&roster->mutex);
+        roster_expire(roster);
+        is_awaited = roster_has_left(roster, record);
+        pthread_mutex_unlock(&roster->mutex);
+        return is_awaited;
 }

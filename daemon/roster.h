@@ -9,9 +9,10 @@
  * The file is a table of records of one size, each written at once in its place, so that it is right whenever the daemon is killed: a record too many costs who
  * opens that file a moment, after a restart. Without the file (it cannot be written, say) nobody waits.
  *
- * The main thread opens it before there are clients; then it is the pager's.
+ * The main thread opens it before there are clients; from then on any thread may use it.
  */
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,6 +28,7 @@ struct roster_record {
 };
 
 struct roster {
+        pthread_mutex_t mutex;
         char *path;
         int fd;          /* -1: none */
         uint64_t until;  /* what the daemon before has left is waited for until then (monotonic, microseconds) */

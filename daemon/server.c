@@ -22,7 +22,6 @@ struct server_peer {
 struct server {
         struct peer_host host;
         struct server_params params;
-        struct accounts accounts;
         uint64_t last_peer_id;
         LIST_HEAD(, server_peer) peers;
         struct loop_event *on_listen;
@@ -115,16 +114,18 @@ static void server_on_reply(struct server *server, const struct pager_reply *rep
 
 static void server_on_replies(void *owner) {
         struct server *server = owner;
-        struct pager_reply reply;
+        struct outbox_item *item;
 
-        while (pager_thread_next(server->params.pager, &reply))
-                server_on_reply(server, &reply);
+        while ((item = outbox_next(crew_outbox(server->params.crew)))) {
+                server_on_reply(server, &item->reply);
+                free(item);
+        }
 }
 
 static int server_start(struct server *server) {
         int private_fd = server->params.private_fd;
 
-        server->on_replies = loop_on_readable(server->params.loop, pager_thread_fd(server->params.pager), server_on_replies, server);
+        server->on_replies = loop_on_readable(server->params.loop, crew_outbox(server->params.crew)->fd, server_on_replies, server);
         if (!server->on_replies)
                 return -ENOMEM;
         if (server->params.listen_fd >= 0) {
@@ -143,13 +144,11 @@ int server_new(const struct server_params *params, struct server **ret) {
         if (!server)
                 return -ENOMEM;
         *server = (struct server) {
-                .host = { .loop = params->loop, .pool = params->pool, .pager = params->pager, .lend_fd = params->lend_fd, .gone = server_on_gone,
-                          .accounts = &server->accounts },
+                .host = { .loop = params->loop, .commons = params->commons, .crew = params->crew, .lend_fd = params->lend_fd, .gone = server_on_gone },
                 .params = *params,
                 .reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
         };
         LIST_INIT(&server->peers);
-        accounts_init(&server->accounts, &params->limits);
         r = server_start(server);
         if (r < 0) {
                 server->params.listen_fd = server->params.lend_fd = -1;

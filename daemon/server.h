@@ -2,25 +2,23 @@
 #ifndef BF_SERVER_H
 #define BF_SERVER_H
 
-/* The daemon as clients see it: it listens, keeps the peers, and carries the pager's replies to them. */
+/* The daemon as clients see it: it listens, keeps the peers, and carries the pagers' replies to them. */
 
 #include <stdbool.h>
 
-#include "account.h"
+#include "commons.h"
+#include "crew.h"
 #include "loop.h"
-#include "pager_thread.h"
-#include "pool.h"
 
 struct server;
 
 struct server_params {
         struct loop *loop; /* these three are borrowed */
-        struct pool *pool;
-        struct pager_thread *pager;
+        struct commons *commons;
+        struct crew *crew;
         int listen_fd;  /* taken; -1: it serves private_fd alone */
         int private_fd; /* taken; the server quits the loop when that peer is gone; -1: none */
         int lend_fd;    /* taken; /dev/userfaultfd, or -1 */
-        struct account_limits limits;
 };
 
 /* On failure nothing is taken. */

@@ -24,6 +24,7 @@
 #include "pager.h"
 #include "size.h"
 #include "spill.h"
+#include "standing.h"
 
 /* A run is not longer than this, or one block; so many bytes are on their way at a time, or an eighth of the pool, or one block. */
 #define SPILL_RUN_BYTES (UINT64_C(1) << 20)
@@ -176,6 +177,16 @@ static void spill_end_pages(struct spill_run *run, uint64_t n_good) {
         waiters_end(&waiters, 0, mapping_wake);
 }
 
+/* What is on its way to the disk. */
+static void spill_count(struct pager *pager, int64_t bytes) {
+        pager->spill.n_bytes += (uint64_t) bytes;
+        atomic_fetch_add_explicit(&pager->commons->n_spilling, (uint_fast64_t) bytes, memory_order_relaxed);
+}
+
+static uint64_t spill_n_spilling(const struct pager *pager) {
+        return atomic_load_explicit(&pager->commons->n_spilling, memory_order_relaxed);
+}
+
 static void spill_run_free(struct spill_run *run) {
         bufs_put(&run->fileh->pager->bufs, run->buf, spill_run_bytes(run));
         fileh_unref(run->fileh);
@@ -188,7 +199,7 @@ static void spill_on_written(struct store_request *request, int error) {
         struct pager *pager = fileh->pager;
 
         INJECT(SPILL_WRITTEN);
-        pager->spill.n_bytes -= spill_run_bytes(run);
+        spill_count(pager, -(int64_t) spill_run_bytes(run));
         fileh_look_at_spill_file(fileh);
         if (error == -EFBIG)
                 spill_is_unfit(fileh);
@@ -253,7 +264,7 @@ static void spill_run_begin(struct fileh *fileh, uint64_t block, uint64_t n) {
                 return;
         }
         INJECT(SPILL_COPIED);
-        fileh->pager->spill.n_bytes += spill_run_bytes(run);
+        spill_count(fileh->pager, (int64_t) spill_run_bytes(run));
         run->request = (struct store_request) {
                 .buf = run->buf,
                 .offset = block << fileh->block_shift,
@@ -344,11 +355,12 @@ static void spill_begin_runs(const struct spill_batch *batch) {
  * is missing to the high one, so that many go at a time; and what the first load waits for. */
 static uint64_t spill_wanted(const struct pager *pager) {
         const struct pool *pool = pager->pool;
-        uint64_t wanted = load_room_awaited(pager);
+        uint64_t wanted = load_room_awaited(pager), n_spilling = spill_n_spilling(pager);
 
-        if (!pager->is_reclaiming && pool_free(pool) + pager->spill.n_bytes < pool->free_low && wanted < pool_missing(pool))
+        if (!atomic_load_explicit(&pager->commons->is_reclaiming, memory_order_relaxed) && pool_free(pool) + n_spilling < pool->free_low &&
+            wanted < pool_missing(pool))
                 wanted = pool_missing(pool);
-        return wanted > pager->spill.n_bytes ? wanted - pager->spill.n_bytes : 0;
+        return wanted > n_spilling ? wanted - n_spilling : 0;
 }
 
 static uint64_t spill_window(const struct pager *pager) {
@@ -359,7 +371,7 @@ static uint64_t spill_window(const struct pager *pager) {
 
 /* What the files may still take, if all of it is new to them. */
 static uint64_t spill_room(const struct pager *pager) {
-        uint64_t used = pool_counter(pager->pool, POOL_SPILL_FILE_BYTES) + pager->spill.n_bytes;
+        uint64_t used = pool_counter(pager->pool, POOL_SPILL_FILE_BYTES) + spill_n_spilling(pager);
 
         return used < pager->options.spill_bytes ? pager->options.spill_bytes - used : 0;
 }
@@ -368,14 +380,20 @@ static uint64_t spill_min(uint64_t a, uint64_t b) {
         return a < b ? a : b;
 }
 
+/* Others are not to wait for pages that cannot go just now. */
+static bool spill_is_possible(struct pager *pager) {
+        pager->spill.is_held = !pager->options.spill_dir || spill_window(pager) == 0 || spill_is_paused(pager);
+        return !pager->spill.is_held && pager->parked.n > 0;
+}
+
 bool spill_continue(struct pager *pager) {
         uint64_t n_bytes, room = spill_room(pager);
         struct spill_batch batch;
 
-        if (!pager->options.spill_dir || pager->parked.n == 0)
+        if (!spill_is_possible(pager))
                 return false;
         n_bytes = spill_min(spill_wanted(pager), spill_window(pager));
-        if (n_bytes == 0 || spill_is_paused(pager))
+        if (n_bytes == 0 || standing_is_others_to_spill(pager))
                 return false;
         spill_collect(pager, &batch, spill_min(n_bytes, room));
         if (batch.n == 0) {

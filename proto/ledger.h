@@ -58,7 +58,8 @@ enum page_state {
 };
 
 /* word: block + 1 in bits 16 to 63, a positive errno in bits 4 to 15, the state in bits 0 to 3. 0: a free place. */
-#define LEDGER_BLOCK_MAX ((UINT64_C(1) << 48) - 2)
+#define LEDGER_BLOCK_MASK ((UINT64_C(1) << 48) - 1)
+#define LEDGER_BLOCK_MAX (LEDGER_BLOCK_MASK - 1)
 #define LEDGER_ERROR_MAX 4095
 
 static inline uint64_t ledger_word(uint64_t block, enum page_state state, int error) {

@@ -17,7 +17,7 @@
 #define UNTOUCHED ((struct bf_fileh *) (uintptr_t) 0x5a5a)
 
 static struct bf_client *start(struct rig *rig) {
-        rig_daemon(rig, "--pool", "64M", NULL);
+        rig_daemon(rig, "--pool", "64M", "--pagers", "1", NULL); /* a thread takes descriptors when it is first needed */
         return rig_client(rig);
 }
 

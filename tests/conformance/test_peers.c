@@ -79,7 +79,7 @@ static void test_death_with_dirty_pages(void **state) {
         struct daemonproc_usage before, after;
         struct child *children[2];
 
-        rig_daemon(rig, "--pool", "64M", NULL);
+        rig_daemon(rig, "--pool", "64M", "--pagers", "1", NULL);
         assert_int_equal(daemonproc_usage(&rig->daemon, &before), 0);
         plan.address = rig_address(rig);
         plan.path = rig_identity(rig, "data", N_PAGES);
@@ -181,7 +181,7 @@ static void test_death_in_the_middle(void **state) {
         struct plan plan;
         unsigned n_fds; /* of the daemon with the rig's own client */
 
-        rig_daemon(rig, "--pool", "64M", NULL);
+        rig_daemon(rig, "--pool", "64M", "--pagers", "1", NULL);
         n_fds = rig_count_fds(rig, rig_client(rig));
         rig_disconnect(rig, rig->clients[0]);
         rig->n_clients = 0;
@@ -225,7 +225,7 @@ static void test_stores_of_the_dead_come_first(void **state) {
         struct child *child;
         uint64_t n_loads;
 
-        rig_daemon(rig, "--pool", "64M", NULL);
+        rig_daemon(rig, "--pool", "64M", "--pagers", "1", NULL);
         heldfs = rig_heldfs(rig, N_PAGES);
         plan.address = rig_address(rig);
         plan.path = heldfs_path(heldfs);
@@ -290,7 +290,7 @@ static void test_death_at_any_moment(void **state) {
         uint64_t *map;
         const char *path;
 
-        rig_daemon(rig, RIG_SMALL_POOL, NULL);
+        rig_daemon(rig, RIG_SMALL_POOL, "--pagers", "1", NULL);
         plan.address = rig_address(rig);
         plan.path = rig_identity(rig, "busy", N_PAGES);
         path = rig_identity(rig, "data", N_PAGES);
@@ -323,7 +323,7 @@ static void test_a_stopped_client(void **state) {
         struct bf_fileh *fileh;
         uint64_t *map;
 
-        rig_daemon(rig, RIG_SMALL_POOL, NULL);
+        rig_daemon(rig, RIG_SMALL_POOL, "--pagers", "1", NULL);
         heldfs = rig_heldfs(rig, N_PAGES);
         plan.address = rig_address(rig);
         plan.path = heldfs_path(heldfs);
@@ -356,7 +356,7 @@ static void test_many_come_and_go(void **state) {
         struct baseline baseline;
         const char *path;
 
-        rig_daemon(rig, "--pool", "64M", NULL);
+        rig_daemon(rig, "--pool", "64M", "--pagers", "1", NULL);
         path = rig_identity(rig, "data", N_PAGES);
         rig_client(rig);
         baseline = take_baseline(rig);

@@ -17,15 +17,19 @@ struct scene {
         uint64_t *map; /* of all pages */
 };
 
-static struct scene start(struct rig *rig, const char *pool, const char *batch) {
+static struct scene start_with(struct rig *rig, const char *pool, const char *batch, const char *n_pagers) {
         struct scene scene;
 
-        rig_daemon(rig, "--pool", pool, "--reclaim-batch", batch, NULL);
+        rig_daemon(rig, "--pool", pool, "--reclaim-batch", batch, "--pagers", n_pagers, NULL);
         scene.client = rig_client(rig);
         scene.path = rig_identity(rig, "data", N_PAGES);
         scene.fileh = rig_open(scene.client, scene.path, O_RDWR, 0);
         scene.map = rig_map(scene.fileh, 0, N_PAGES);
         return scene;
+}
+
+static struct scene start(struct rig *rig, const char *pool, const char *batch) {
+        return start_with(rig, pool, batch, "4");
 }
 
 static void read_page(const struct scene *scene, uint64_t page) {
@@ -239,10 +243,10 @@ static void test_automatic_reclaim_page_by_page(void **state) {
         check_automatic_reclaim(rig_here(state), "1");
 }
 
-/* one order of use over all handles and clients */
+/* one order of use over all handles and clients that one thread serves */
 static void test_order_over_all_clients(void **state) {
         struct rig *rig = rig_here(state);
-        struct scene scene = start(rig, "64M", "64");
+        struct scene scene = start_with(rig, "64M", "64", "1");
         struct bf_fileh *other = rig_open(rig_client(rig), scene.path, O_RDWR, 0);
         uint64_t *map = rig_map(other, 0, N_PAGES);
 
@@ -258,6 +262,28 @@ static void test_order_over_all_clients(void **state) {
         assert_states(other, 200, "EEEELLLL");
         assert_int_equal(rig_pool_stat(scene.client).evictions, 8);
         assert_int_equal(rig_stat(other).evictions, 4);
+}
+
+/* of those that several serve it is nearly so: what nobody has used for long goes first, whoever serves it, also who has nothing else to do */
+static void test_order_over_all_pagers(void **state) {
+        struct rig *rig = rig_here(state);
+        struct scene scene = start_with(rig, "1M", "16", "4"); /* 256 pages */
+        struct bf_fileh *others[3];
+        uint64_t *maps[3];
+
+        for (uint64_t page = 0; page < 64; page++)
+                read_page(&scene, page);
+        for (unsigned i = 0; i < 3; i++) {
+                others[i] = rig_open(scene.client, scene.path, O_RDWR, 0);
+                maps[i] = rig_map(others[i], 0, N_PAGES);
+        }
+        for (uint64_t page = 0; page < 3000; page++)
+                assert_int_equal(*rig_word(maps[page % 2], page % N_PAGES, 0), page % N_PAGES);
+        while (rig_stat(scene.fileh).resident_bytes > 0)
+                assert_int_equal(*rig_word(maps[2], 1, 0), 1);
+        assert_int_equal(rig_stat(scene.fileh).evictions, 64);
+        for (unsigned i = 0; i < 2; i++) /* those in use share the rest */
+                assert_in_range(rig_stat(others[i]).resident_bytes, 64 * RIG_PAGE, 192 * RIG_PAGE);
 }
 
 /* a working set that fits stays: no loads once it is in */
@@ -287,6 +313,7 @@ int main(void) {
                 RIG_TEST(test_automatic_reclaim),
                 RIG_TEST(test_automatic_reclaim_page_by_page),
                 RIG_TEST(test_order_over_all_clients),
+                RIG_TEST(test_order_over_all_pagers),
                 RIG_TEST(test_a_working_set_that_fits_stays),
         };
 

@@ -15,26 +15,27 @@
 
 #include "account.h"
 #include "chan.h"
+#include "commons.h"
 #include "core.h"
+#include "crew.h"
 #include "log.h"
 #include "loop.h"
 #include "options.h"
-#include "pager_thread.h"
-#include "pool.h"
 #include "server.h"
 #include "uffd.h"
 
 #define CORE_SETTLE_SECONDS 30
 #define CORE_DESCRIPTORS 4096 /* for the limits of one user */
+#define CORE_PAGERS 2
 #define CORE_SPILL_BYTES (UINT64_C(1) << 20)
 
 static struct {
         char directory[64];
         char socket[80];
         struct options options;
-        struct pool pool;
+        struct commons commons;
         struct loop *loop;
-        struct pager_thread *pager;
+        struct crew *crew;
         struct server *server;
         int device;
         unsigned n_fds; /* in the beginning */
@@ -93,7 +94,6 @@ static void core_set_options(void) {
 
         CORE_CHECK(options_parse(sizeof(argv) / sizeof(*argv) - 1, argv, &core.options) == OPTIONS_RUN);
         account_limits_default(&core.options.limits, CORE_DESCRIPTORS);
-        core.options.pager.limits = core.options.limits;
         core.options.pager.spill_dir = core.directory;
         core.options.pager.spill_dir_fd = open(core.directory, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
         core.options.pager.spill_bytes = CORE_SPILL_BYTES;
@@ -115,19 +115,18 @@ void core_start(void) {
         signal(SIGPIPE, SIG_IGN);
         core_make_directory();
         core_set_options();
-        pool_init(&core.pool, core.options.pool_bytes);
-        pool_count(&core.pool, POOL_SPILL_LIMIT_BYTES, CORE_SPILL_BYTES);
+        commons_init(&core.commons, core.options.pool_bytes, &core.options.limits);
+        pool_count(&core.commons.pool, POOL_SPILL_LIMIT_BYTES, CORE_SPILL_BYTES);
         CORE_CHECK(loop_new(&core.loop) == 0);
-        CORE_CHECK(pager_thread_new(&core.pool, &core.options.pager, &core.pager) == 0);
+        CORE_CHECK(crew_new(&core.commons, &core.options.pager, CORE_PAGERS, &core.crew) == 0);
         CORE_CHECK(chan_listen(core.socket, 0600, &params.listen_fd) == 0);
         if (uffd_open_device(&core.device) < 0)
                 core.device = -1;
         else
                 params.lend_fd = dup(core.device);
         params.loop = core.loop;
-        params.pool = &core.pool;
-        params.pager = core.pager;
-        params.limits = core.options.limits;
+        params.commons = &core.commons;
+        params.crew = core.crew;
         CORE_CHECK(server_new(&params, &core.server) == 0);
         CORE_CHECK(pthread_create(&thread, NULL, core_main, NULL) == 0);
 }
@@ -156,9 +155,9 @@ static bool core_is_empty(void) {
                                                      POOL_SPILLED_BYTES };
 
         for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++)
-                if (pool_counter(&core.pool, counters[i]) != 0)
+                if (pool_counter(&core.commons.pool, counters[i]) != 0)
                         return false;
-        return pool_used(&core.pool) == 0;
+        return pool_used(&core.commons.pool) == 0;
 }
 
 bool core_is_settled(unsigned n_fds) {
@@ -175,8 +174,8 @@ static uint64_t core_now(void) {
 static _Noreturn void core_show_what_is_left(void) {
         fprintf(stderr, "left in the core: %" PRIu64 " peers, %" PRIu64 " filehs, %" PRIu64 " lingering, %" PRIu64 " mappings, %" PRIu64 " bytes, %" PRIu64
                 " of them dirty; %u descriptors where %u were\n",
-                pool_counter(&core.pool, POOL_PEERS), pool_counter(&core.pool, POOL_FILEHS), pool_counter(&core.pool, POOL_LINGERING),
-                pool_counter(&core.pool, POOL_MAPPINGS), pool_used(&core.pool), pool_counter(&core.pool, POOL_DIRTY_BYTES), core_count_fds(), core.n_fds);
+                pool_counter(&core.commons.pool, POOL_PEERS), pool_counter(&core.commons.pool, POOL_FILEHS), pool_counter(&core.commons.pool, POOL_LINGERING),
+                pool_counter(&core.commons.pool, POOL_MAPPINGS), pool_used(&core.commons.pool), pool_counter(&core.commons.pool, POOL_DIRTY_BYTES), core_count_fds(), core.n_fds);
         (void) system("ls -l /proc/$PPID/fd >&2");
         abort();
 }

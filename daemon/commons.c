@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <unistd.h>
+
+#include "commons.h"
+
+void commons_init(struct commons *commons, uint64_t pool_bytes, const struct account_limits *limits) {
+        pool_init(&commons->pool, pool_bytes);
+        accounts_init(&commons->accounts, limits);
+        roster_init(&commons->roster);
+        directory_init(&commons->directory);
+        atomic_init(&commons->n_pagers, 0);
+        atomic_init(&commons->room_waiters, 0);
+        atomic_init(&commons->is_reclaiming, false);
+        atomic_init(&commons->n_spilling, 0);
+        for (unsigned i = 0; i < COMMONS_PAGERS_MAX; i++) {
+                atomic_init(&commons->pagers[i].fd, -1);
+                atomic_init(&commons->pagers[i].pokes, 0);
+                atomic_init(&commons->pagers[i].oldest, COMMONS_NONE);
+                atomic_init(&commons->pagers[i].oldest_parked, COMMONS_NONE);
+        }
+}
+
+void commons_fini(struct commons *commons) {
+        directory_fini(&commons->directory);
+        roster_fini(&commons->roster);
+        accounts_fini(&commons->accounts);
+}
+
+void commons_add_pager(struct commons *commons, int fd) {
+        unsigned n = atomic_load(&commons->n_pagers);
+
+        atomic_store(&commons->pagers[n].fd, fd);
+        atomic_store(&commons->n_pagers, n + 1);
+}
+
+/* Who has been told, and has not looked yet, looks at all of it. */
+void commons_poke(struct commons *commons, unsigned pager, unsigned what) {
+        struct commons_pager *p = &commons->pagers[pager];
+
+        if (atomic_fetch_or(&p->pokes, what) == 0)
+                (void) !write(atomic_load(&p->fd), &(uint64_t) { 1 }, sizeof(uint64_t)); /* full only if it was written to 2^64 times already */
+}
+
+void commons_poke_others(struct commons *commons, unsigned pager, uint64_t mask, unsigned what) {
+        for (mask &= ~(UINT64_C(1) << pager); mask != 0; mask &= mask - 1)
+                commons_poke(commons, (unsigned) __builtin_ctzll(mask), what);
+}
+
+unsigned commons_take_pokes(struct commons *commons, unsigned pager) {
+        struct commons_pager *p = &commons->pagers[pager];
+
+        if (atomic_load_explicit(&p->pokes, memory_order_relaxed) == 0)
+                return 0;
+        return atomic_exchange(&p->pokes, 0);
+}
+
+unsigned commons_oldest(struct commons *commons, bool is_to_spill) {
+        unsigned n = atomic_load(&commons->n_pagers), found = COMMONS_PAGERS_MAX;
+        uint64_t oldest = COMMONS_NONE;
+
+        for (unsigned i = 0; i < n; i++) {
+                struct commons_pager *p = &commons->pagers[i];
+                uint64_t time = atomic_load_explicit(is_to_spill ? &p->oldest_parked : &p->oldest, memory_order_relaxed);
+
+                if (time < oldest && !(atomic_load_explicit(&p->pokes, memory_order_relaxed) & POKE_RECLAIM)) {
+                        oldest = time;
+                        found = i;
+                }
+        }
+        return found;
+}
