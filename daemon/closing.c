@@ -23,7 +23,7 @@ static void closing_fileh(struct fileh *fileh, const struct reply_to *to) {
         ledger_file_close(&fileh->ledger);
         directory_set_closed(&fileh->pager->commons->directory, &fileh->entry, fileh->writeout);
         INJECT(CLOSING_CALLED);
-        pool_count(fileh->pager->pool, POOL_FILEHS, -1);
+        pager_count(fileh->pager, COUNTER_FILEHS, -1);
         load_cancel_waiting(fileh);
         while (range_drop(fileh, 0, UINT64_MAX, RANGE_ALL, to) < 0)
                 log_error("no memory to close a file: trying again");
@@ -43,7 +43,7 @@ static enum job_result closing_linger_step(struct job *job) {
         }
         log_debug("fileh %u: %s", fileh->id, TAILQ_EMPTY(&fileh->handles) ? "nobody has it any more" : "it has a user again");
         fileh->is_lingering = false;
-        pool_count(pager->pool, POOL_LINGERING, -1);
+        pager_count(pager, COUNTER_LINGERING, -1);
         if (TAILQ_EMPTY(&fileh->handles) && !fileh->is_closing) /* somebody may have come and closed it since it lingers */
                 closing_fileh(fileh, NULL);
         fileh_unref(fileh);
@@ -55,7 +55,7 @@ static void closing_linger(struct fileh *fileh) {
                 return;
         log_debug("fileh %u: nobody has it open, but users of it have not come back yet", fileh->id);
         fileh->is_lingering = true;
-        pool_count(fileh->pager->pool, POOL_LINGERING, 1);
+        pager_count(fileh->pager, COUNTER_LINGERING, 1);
         fileh_ref(fileh);
         fileh->linger = (struct job) { .step = closing_linger_step };
         job_wake(&fileh->pager->jobs, &fileh->linger);

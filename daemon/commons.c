@@ -9,6 +9,7 @@ void commons_init(struct commons *commons, uint64_t pool_bytes, const struct acc
         accounts_init(&commons->accounts, limits);
         roster_init(&commons->roster);
         directory_init(&commons->directory);
+        counters_init(&commons->counters);
         atomic_init(&commons->n_pagers, 0);
         atomic_init(&commons->room_waiters, 0);
         atomic_init(&commons->is_reclaiming, false);
@@ -18,6 +19,7 @@ void commons_init(struct commons *commons, uint64_t pool_bytes, const struct acc
                 atomic_init(&commons->pagers[i].pokes, 0);
                 atomic_init(&commons->pagers[i].oldest, COMMONS_NONE);
                 atomic_init(&commons->pagers[i].oldest_parked, COMMONS_NONE);
+                counters_init(&commons->pagers[i].counters);
         }
 }
 
@@ -25,6 +27,15 @@ void commons_fini(struct commons *commons) {
         directory_fini(&commons->directory);
         roster_fini(&commons->roster);
         accounts_fini(&commons->accounts);
+}
+
+uint64_t commons_counter(const struct commons *commons, enum counter counter) {
+        unsigned n = atomic_load(&commons->n_pagers);
+        uint64_t sum = counters_get(&commons->counters, counter);
+
+        for (unsigned i = 0; i < n; i++)
+                sum += counters_get(&commons->pagers[i].counters, counter);
+        return sum;
 }
 
 void commons_add_pager(struct commons *commons, int fd) {

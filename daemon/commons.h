@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "account.h"
+#include "counters.h"
 #include "directory.h"
 #include "pool.h"
 #include "roster.h"
@@ -44,6 +45,7 @@ struct commons_pager {
         atomic_uint pokes;           /* enum commons_poke */
         atomic_uint_fast64_t oldest;        /* the time, by pool_clock(), of the page that it would drop first, or park; COMMONS_NONE: there is none */
         atomic_uint_fast64_t oldest_parked; /* the same of the page that it would spill first */
+        struct counters counters;           /* its own */
 };
 
 #define COMMONS_NONE UINT64_MAX
@@ -53,6 +55,7 @@ struct commons {
         struct accounts accounts;
         struct roster roster;
         struct directory directory;
+        struct counters counters; /* the main thread's own */
         atomic_uint n_pagers;
         atomic_uint_fast64_t room_waiters; /* a bit for each pager in which loads wait for room */
         atomic_bool is_reclaiming;         /* between the low and the high mark */
@@ -62,6 +65,9 @@ struct commons {
 
 void commons_init(struct commons *commons, uint64_t pool_bytes, const struct account_limits *limits);
 void commons_fini(struct commons *commons);
+
+/* The sum over all threads. */
+uint64_t commons_counter(const struct commons *commons, enum counter counter);
 
 /* There is one more pager, woken through fd; they are numbered from 0. */
 void commons_add_pager(struct commons *commons, int fd);

@@ -2,7 +2,7 @@
 
 /*
  * The way of a fault: fault_on_ready() takes events from the kernel, fault_handle() finds page and action, and then either the page is shown
- * (fault_show), or a load is begun (fault_load), which ends in place.c. The kind of event is only a hint: what is in the page table decides.
+ * (fault_show), or it is loaded: at once where that can be done (load_now), or by a load that it waits for (fault_load). Both end in place.c. The kind of event is only a hint: what is in the page table decides.
  */
 
 #include <assert.h>
@@ -108,8 +108,10 @@ static void fault_handle(struct handle *handle, const struct uffd_fault *fault) 
                 return;
         }
         fileh->n_faults++;
-        pool_count(fileh->pager->pool, POOL_FAULTS, 1);
+        pager_count(fileh->pager, COUNTER_FAULTS, 1);
         id = fileh_page(fileh, block);
+        if (!id && load_now(mapping, block, write))
+                return;
         if (!id || fileh_state(fileh, block) == PAGE_SPILLED)
                 fault_load(mapping, block, write);
         else if (write && quota_holds(fileh, id))

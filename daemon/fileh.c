@@ -41,7 +41,7 @@ bool fileh_is_awaited(struct pager *pager, const struct fileh_params *params) {
 static void fileh_free_spill_file(struct fileh *fileh) {
         if (fileh->in_sweep_queue)
                 TAILQ_REMOVE(&fileh->pager->sweep_queue, fileh, sweep_entry);
-        pool_count(fileh->pager->pool, POOL_SPILL_FILE_BYTES, -(int64_t) fileh->spill.n_bytes);
+        pager_count(fileh->pager, COUNTER_SPILL_FILE_BYTES, -(int64_t) fileh->spill.n_bytes);
         spill_file_fini(&fileh->spill);
 }
 
@@ -59,7 +59,7 @@ static void fileh_free(struct fileh *fileh) {
         ledger_file_fini(&fileh->ledger);
         memory_fini(&fileh->memory);
         if (!fileh->is_closing)
-                pool_count(fileh->pager->pool, POOL_FILEHS, -1);
+                pager_count(fileh->pager, COUNTER_FILEHS, -1);
         account_put(fileh->account);
         directory_leave(&commons->directory, &fileh->entry);
         directory_release(&commons->directory, fileh->route);
@@ -239,7 +239,7 @@ int fileh_new(struct pager *pager, const struct fileh_params *params, struct fil
                 return r;
         }
         INJECT(OPENING_BUILT);
-        pool_count(pager->pool, POOL_FILEHS, 1);
+        pager_count(pager, COUNTER_FILEHS, 1);
         fileh_enrol(fileh, params);
         *ret = fileh;
         return 0;
@@ -449,7 +449,7 @@ static void fileh_count_dirty(struct fileh *fileh, bool more) {
         int64_t change = more ? (int64_t) fileh->block_size : -(int64_t) fileh->block_size;
 
         fileh->n_counted += (uint64_t) change;
-        pool_count(fileh->pager->pool, POOL_DIRTY_BYTES, change);
+        pager_count(fileh->pager, COUNTER_DIRTY_BYTES, change);
         pager_count_dirty(fileh->pager, fileh->account, change);
 }
 
@@ -504,16 +504,36 @@ static void fileh_change_spilled(struct fileh *fileh, enum page_state before, en
 
         if (change != 0) {
                 fileh->n_spilled += (uint64_t) (int64_t) change;
-                pool_count(fileh->pager->pool, POOL_SPILLED_BYTES, change * (int64_t) fileh->block_size);
+                pager_count(fileh->pager, COUNTER_SPILLED_BYTES, change * (int64_t) fileh->block_size);
         }
         if (state_has_place(before) && !state_has_place(after) && fileh_is_sweep_due(fileh))
                 fileh_queue_sweep(fileh);
+}
+
+int fileh_add_resident(struct fileh *fileh, uint64_t block, enum page_state state) {
+        uint32_t id;
+        int r;
+
+        r = fileh_new_page(fileh, block, state, &id);
+        if (r < 0)
+                return r;
+        fileh_change_list(fileh, id, PAGE_EMPTY, state);
+        fileh->n_resident++;
+        pages_get(&fileh->pager->pages, id)->has_room = true;
+        fileh_enter_lru(fileh, id);
+        return 0;
 }
 
 int fileh_adopt_page(struct fileh *fileh, uint64_t block, enum page_state state, int error) {
         uint32_t id;
         int r;
 
+        if (state_is_resident(state)) {
+                r = fileh_add_resident(fileh, block, state);
+                if (r == 0)
+                        pool_force(fileh->pager->pool, fileh->block_size);
+                return r;
+        }
         r = fileh_new_page(fileh, block, state, &id);
         if (r < 0)
                 return r;
@@ -525,12 +545,6 @@ int fileh_adopt_page(struct fileh *fileh, uint64_t block, enum page_state state,
         fileh_change_list(fileh, id, PAGE_EMPTY, state);
         fileh_count_failed(fileh, PAGE_EMPTY, state);
         fileh_change_spilled(fileh, PAGE_EMPTY, state);
-        if (!state_is_resident(state))
-                return 0;
-        fileh->n_resident++;
-        pages_get(&fileh->pager->pages, id)->has_room = true;
-        pool_force(fileh->pager->pool, fileh->block_size);
-        fileh_enter_lru(fileh, id);
         return 0;
 }
 
@@ -664,7 +678,7 @@ int fileh_set_spill_file(struct fileh *fileh, int fd) {
 }
 
 void fileh_look_at_spill_file(struct fileh *fileh) {
-        pool_count(fileh->pager->pool, POOL_SPILL_FILE_BYTES, spill_file_look(&fileh->spill));
+        pager_count(fileh->pager, COUNTER_SPILL_FILE_BYTES, spill_file_look(&fileh->spill));
 }
 
 void fileh_queue_sweep(struct fileh *fileh) {

@@ -168,6 +168,9 @@ enum page_state fileh_state(const struct fileh *fileh, uint64_t block);
 /* Makes the page of an empty block, LOADING by that load; the most recently used. -ENOMEM. */
 int fileh_add_page(struct fileh *fileh, uint64_t block, uint32_t load);
 
+/* Makes the page of an empty block whose content is about to be placed; in a state that is resident. Its room was taken by the caller. -ENOMEM. */
+int fileh_add_resident(struct fileh *fileh, uint64_t block, enum page_state state);
+
 /* Makes the page of an empty block, as a daemon that is gone had it. -ENOMEM. */
 int fileh_adopt_page(struct fileh *fileh, uint64_t block, enum page_state state, int error);
 

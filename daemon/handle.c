@@ -176,7 +176,7 @@ int handle_map(struct handle *handle, uint64_t address, uint64_t offset, uint64_
         memmove(handle->mappings + i + 1, handle->mappings + i, (handle->n_mappings - i) * sizeof(struct mapping *));
         handle->mappings[i] = mapping;
         handle->n_mappings++;
-        pool_count(handle->fileh->pager->pool, POOL_MAPPINGS, 1);
+        pager_count(handle->fileh->pager, COUNTER_MAPPINGS, 1);
         return 0;
 }
 
@@ -187,7 +187,7 @@ void handle_unmap(struct handle *handle, struct mapping *mapping) {
         handle->n_mappings--;
         memmove(handle->mappings + i, handle->mappings + i + 1, (handle->n_mappings - i) * sizeof(struct mapping *));
         free(mapping);
-        pool_count(handle->fileh->pager->pool, POOL_MAPPINGS, -1);
+        pager_count(handle->fileh->pager, COUNTER_MAPPINGS, -1);
 }
 
 static bool handle_is_gone(int error) {

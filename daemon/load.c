@@ -12,6 +12,7 @@
 #include "mapping.h"
 #include "pager.h"
 #include "place.h"
+#include "quota.h"
 #include "reclaim.h"
 #include "standing.h"
 
@@ -306,6 +307,39 @@ static void load_read(struct load *load) {
         load->request.length = (uint32_t) (load->n_read << fileh->block_shift);
         load->request.done = load_on_read;
         store_read(load->is_unspill ? fileh->spill.store : fileh->store, &load->request);
+}
+
+/* --- at once ------------------------------------------------------------------------------------------------------------------------------------ */
+
+static bool load_read_now(struct fileh *fileh, uint64_t block, void *buf) {
+        uint64_t offset = block << fileh->block_shift, length = fileh->block_size;
+
+        if (offset >= fileh->size)
+                return false;
+        if (length > fileh->size - offset) {
+                length = fileh->size - offset;
+                memset((char *) buf + length, 0, fileh->block_size - length);
+        }
+        return store_read_now(fileh->store, buf, offset, (uint32_t) length);
+}
+
+bool load_now(struct mapping *mapping, uint64_t block, bool write) {
+        struct fileh *fileh = mapping->fileh;
+        struct pager *pager = fileh->pager;
+        bool is_placed = false;
+        void *buf;
+
+        if (write && (fileh->block_size > memory_page_size(&fileh->memory) || fileh->memory.huge || !quota_has_left(fileh)))
+                return false;
+        if (!TAILQ_EMPTY(&pager->room_queue) || !pool_take(pager->pool, fileh->block_size))
+                return false;
+        buf = bufs_get(&pager->bufs, fileh->block_size);
+        if (buf && load_read_now(fileh, block, buf))
+                is_placed = place_now(mapping, block, 1, buf, write);
+        bufs_put(&pager->bufs, buf, fileh->block_size);
+        if (!is_placed)
+                pager_give_room(pager, fileh->block_size);
+        return is_placed;
 }
 
 /* --- when others change their minds ------------------------------------------------------------------------------------------------------------- */

@@ -20,6 +20,7 @@
 #define LOAD_RUN_BYTES (UINT64_C(256) << 10)
 
 struct fileh;
+struct mapping;
 struct pager;
 
 struct load {
@@ -44,6 +45,9 @@ struct load {
                 LOAD_READS,
         } stage;
 };
+
+/* The touch of an EMPTY block is answered at once, if there is room and its content can be had without waiting. False: nothing has changed. */
+bool load_now(struct mapping *mapping, uint64_t block, bool write);
 
 /* Begins to load n blocks, all of them EMPTY or all SPILLED. The caller adds who waits. -ENOMEM: nothing was begun. */
 int load_new(struct fileh *fileh, uint64_t block, uint64_t n, struct load **ret);

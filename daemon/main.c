@@ -198,7 +198,7 @@ static void main_open_spill_dir(struct daemon *d) {
                 return;
         pager->spill_dir = d->options.spill_dir;
         pager->spill_bytes = d->options.spill_bytes != UINT64_MAX ? d->options.spill_bytes : main_spill_bytes(pager->spill_dir_fd);
-        pool_count(&d->commons.pool, POOL_SPILL_LIMIT_BYTES, (int64_t) pager->spill_bytes);
+        counters_add(&d->commons.counters, COUNTER_SPILL_LIMIT_BYTES, (int64_t) pager->spill_bytes);
 }
 
 static int main_build(struct daemon *d) {
@@ -230,9 +230,9 @@ static void main_stop_listening(struct daemon *d) {
 
 /* Clients that are connected keep what they have for the next daemon, with all that is dirty, just as if this one were killed. Closing it would drop it. */
 static void main_leave(const struct daemon *d) {
-        uint64_t n_peers = pool_counter(&d->commons.pool, POOL_PEERS);
+        uint64_t n_peers = commons_counter(&d->commons, COUNTER_PEERS);
 
-        if (!d->server || (n_peers == 0 && pool_counter(&d->commons.pool, POOL_LINGERING) == 0))
+        if (!d->server || (n_peers == 0 && commons_counter(&d->commons, COUNTER_LINGERING) == 0))
                 return;
         log_info("ending: %llu clients are left to the next bigfiled", (unsigned long long) n_peers);
         _exit(EX_OK);

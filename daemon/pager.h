@@ -122,6 +122,10 @@ struct pager {
 int pager_init(struct pager *pager, struct commons *commons, unsigned index, const struct pager_options *options);
 void pager_fini(struct pager *pager);
 
+static inline void pager_count(struct pager *pager, enum counter counter, int64_t n) {
+        counters_add(&pager->commons->pagers[pager->index].counters, counter, n);
+}
+
 /* Room is free. */
 void pager_give_room(struct pager *pager, uint64_t bytes);
 

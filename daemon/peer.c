@@ -365,25 +365,26 @@ static void peer_on_shown(struct peer *peer, struct chan_packet *packet) {
 }
 
 static void peer_on_pool_stat(struct peer *peer, struct chan_packet *packet) {
-        const struct pool *pool = &peer->host->commons->pool;
+        struct commons *commons = peer->host->commons;
+        const struct pool *pool = &commons->pool;
         struct pager_reply reply = { .n_fds = 0 };
 
         wire_init(&reply.msg, WIRE_POOL_STAT | WIRE_REPLY, packet->msg.header.serial);
         reply.msg.pool_stat_reply.pool_bytes = pool->bytes;
         reply.msg.pool_stat_reply.resident_bytes = pool_used(pool);
-        reply.msg.pool_stat_reply.dirty_bytes = pool_counter(pool, POOL_DIRTY_BYTES);
-        reply.msg.pool_stat_reply.peers = pool_counter(pool, POOL_PEERS);
-        reply.msg.pool_stat_reply.filehs = pool_counter(pool, POOL_FILEHS);
-        reply.msg.pool_stat_reply.mappings = pool_counter(pool, POOL_MAPPINGS);
-        reply.msg.pool_stat_reply.faults = pool_counter(pool, POOL_FAULTS);
-        reply.msg.pool_stat_reply.loads = pool_counter(pool, POOL_LOADS);
-        reply.msg.pool_stat_reply.stores = pool_counter(pool, POOL_STORES);
-        reply.msg.pool_stat_reply.evictions = pool_counter(pool, POOL_EVICTIONS);
-        reply.msg.pool_stat_reply.spill_limit_bytes = pool_counter(pool, POOL_SPILL_LIMIT_BYTES);
-        reply.msg.pool_stat_reply.spill_file_bytes = pool_counter(pool, POOL_SPILL_FILE_BYTES);
-        reply.msg.pool_stat_reply.spilled_bytes = pool_counter(pool, POOL_SPILLED_BYTES);
-        reply.msg.pool_stat_reply.spills = pool_counter(pool, POOL_SPILLS);
-        reply.msg.pool_stat_reply.unspills = pool_counter(pool, POOL_UNSPILLS);
+        reply.msg.pool_stat_reply.dirty_bytes = commons_counter(commons, COUNTER_DIRTY_BYTES);
+        reply.msg.pool_stat_reply.peers = commons_counter(commons, COUNTER_PEERS);
+        reply.msg.pool_stat_reply.filehs = commons_counter(commons, COUNTER_FILEHS);
+        reply.msg.pool_stat_reply.mappings = commons_counter(commons, COUNTER_MAPPINGS);
+        reply.msg.pool_stat_reply.faults = commons_counter(commons, COUNTER_FAULTS);
+        reply.msg.pool_stat_reply.loads = commons_counter(commons, COUNTER_LOADS);
+        reply.msg.pool_stat_reply.stores = commons_counter(commons, COUNTER_STORES);
+        reply.msg.pool_stat_reply.evictions = commons_counter(commons, COUNTER_EVICTIONS);
+        reply.msg.pool_stat_reply.spill_limit_bytes = commons_counter(commons, COUNTER_SPILL_LIMIT_BYTES);
+        reply.msg.pool_stat_reply.spill_file_bytes = commons_counter(commons, COUNTER_SPILL_FILE_BYTES);
+        reply.msg.pool_stat_reply.spilled_bytes = commons_counter(commons, COUNTER_SPILLED_BYTES);
+        reply.msg.pool_stat_reply.spills = commons_counter(commons, COUNTER_SPILLS);
+        reply.msg.pool_stat_reply.unspills = commons_counter(commons, COUNTER_UNSPILLS);
         peer_answer(peer, &reply);
 }
 
@@ -541,7 +542,7 @@ int peer_new(struct peer_host *host, uint64_t id, int fd, struct peer **ret) {
                 peer_destroy(peer);
                 return r;
         }
-        pool_count(&host->commons->pool, POOL_PEERS, 1);
+        counters_add(&host->commons->counters, COUNTER_PEERS, 1);
         *ret = peer;
         return 0;
 }
@@ -565,7 +566,7 @@ void peer_free(struct peer *peer) {
                 free(out);
         }
         peer_say_farewell(peer);
-        pool_count(&peer->host->commons->pool, POOL_PEERS, -1);
+        counters_add(&peer->host->commons->counters, COUNTER_PEERS, -1);
         peer_destroy(peer);
         close(fd); /* after its events: the pager may open something at that number at once */
 }

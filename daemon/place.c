@@ -126,7 +126,7 @@ static int place_run_unspilled(struct place_run *run, struct fileh *fileh) {
         if (run->target && mapping_protect(run->target, run->block, run->n, false) < 0)
                 mapping_wake(run->target, run->block); /* its threads fault once more */
         place_run_show(run);
-        pool_count(fileh->pager->pool, POOL_UNSPILLS, (int64_t) run->n);
+        pager_count(fileh->pager, COUNTER_UNSPILLS, (int64_t) run->n);
         return 0;
 }
 
@@ -156,7 +156,7 @@ static int place_run_loaded(struct place_run *run, struct fileh *fileh) {
         place_run_show(run);
         INJECT(PLACE_SHOWN);
         fileh->n_loads += run->n;
-        pool_count(fileh->pager->pool, POOL_LOADS, (int64_t) run->n);
+        pager_count(fileh->pager, COUNTER_LOADS, (int64_t) run->n);
         return 0;
 }
 
@@ -182,6 +182,52 @@ int place_content(struct fileh *fileh, uint32_t load, struct waiters *waiters, u
                 place_run_fini(&run);
         }
         return error;
+}
+
+/* --- at once ------------------------------------------------------------------------------------------------------------------------------------ */
+
+static bool place_make_pages(const struct place_run *run, struct fileh *fileh) {
+        for (uint64_t i = 0; i < run->n; i++) {
+                if (fileh_add_resident(fileh, run->block + i, run->write ? PAGE_DIRTY : PAGE_LOADED) == 0)
+                        continue;
+                while (i-- > 0)
+                        (void) fileh_page_event(fileh, fileh_page(fileh, run->block + i), EVENT_LOAD_ENDED, 0);
+                return false;
+        }
+        return true;
+}
+
+/* The pages are called loaded, or dirty, by now. */
+static void place_run_now(struct place_run *run, struct mapping *mapping) {
+        struct fileh *fileh = mapping->fileh;
+        int r;
+
+        INJECT(PLACE_CALLED);
+        if (run->write)
+                INJECT(PLACE_CALLED_DIRTY);
+        r = place_run_fill_or_fail(run, fileh, run->write ? UFFD_COPY_WRITABLE : UFFD_COPY_PROTECTED);
+        if (r < 0) {
+                mapping_wake(mapping, run->block); /* it asks again, in no such hurry */
+                return;
+        }
+        INJECT(PLACE_FILLED);
+        if (run->write)
+                INJECT(PLACE_WRITABLE);
+        if (!run->target && mapping_show(mapping, run->block, run->write) < 0)
+                mapping_wake(mapping, run->block);
+        INJECT(PLACE_SHOWN);
+        fileh->n_loads += run->n;
+        pager_count(fileh->pager, COUNTER_LOADS, (int64_t) run->n);
+}
+
+bool place_now(struct mapping *mapping, uint64_t block, uint64_t n, const void *buf, bool write) {
+        struct place_run run = { .block = block, .n = n, .buf = buf, .write = write, .target = mapping->readonly ? NULL : mapping };
+
+        STAILQ_INIT(&run.waiters);
+        if (!place_make_pages(&run, mapping->fileh))
+                return false;
+        place_run_now(&run, mapping);
+        return true;
 }
 
 void place_failure(struct fileh *fileh, uint32_t load, struct waiters *waiters, uint64_t block, uint64_t n, int error) {

@@ -4,14 +4,20 @@
 
 /* The end of a load, for those pages that are still its own: content goes into the memory and is shown to who waits, failure becomes SIGBUS. */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "waiter.h"
 
 struct fileh;
+struct mapping;
 
 /* n blocks of content were loaded. A negative errno: some of it could be placed nowhere, which has been told to who waits in a fault. */
 int place_content(struct fileh *fileh, uint32_t load, struct waiters *waiters, uint64_t block, uint64_t n, const void *buf);
+
+/* n EMPTY blocks were read at once, for a thread that touched the first of them: their pages are made, of room that was taken for them. False: they could not be
+ * made, and nothing has changed. */
+bool place_now(struct mapping *mapping, uint64_t block, uint64_t n, const void *buf, bool write);
 
 /* n blocks could not be loaded. */
 void place_failure(struct fileh *fileh, uint32_t load, struct waiters *waiters, uint64_t block, uint64_t n, int error);

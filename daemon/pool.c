@@ -21,8 +21,6 @@ void pool_init(struct pool *pool, uint64_t bytes) {
                 pool->clock_shift++;
         atomic_init(&pool->used, 0);
         atomic_init(&pool->turnover, 0);
-        for (unsigned i = 0; i < N_POOL_COUNTERS; i++)
-                atomic_init(&pool->counters[i], 0);
 }
 
 bool pool_take(struct pool *pool, uint64_t bytes) {
@@ -69,12 +67,4 @@ uint64_t pool_missing(const struct pool *pool) {
 
 uint64_t pool_clock(const struct pool *pool) {
         return atomic_load_explicit(&pool->turnover, memory_order_relaxed) >> pool->clock_shift;
-}
-
-void pool_count(struct pool *pool, enum pool_counter counter, int64_t n) {
-        atomic_fetch_add_explicit(&pool->counters[counter], (uint_fast64_t) n, memory_order_relaxed);
-}
-
-uint64_t pool_counter(const struct pool *pool, enum pool_counter counter) {
-        return atomic_load_explicit(&pool->counters[counter], memory_order_relaxed);
 }

@@ -40,7 +40,7 @@ uint64_t reclaim_batch(struct pager *pager, uint64_t bytes) {
                 n_bytes += fileh->block_size;
         }
         drop_flush(&drop);
-        pool_count(pager->pool, POOL_EVICTIONS, n_dropped);
+        pager_count(pager, COUNTER_EVICTIONS, n_dropped);
         return n_bytes;
 }
 

@@ -96,15 +96,21 @@ static void ring_read_queued(struct ring *ring, struct ring_op *op, int fd, bool
         ring_begin(ring, sqe, op);
 }
 
-void ring_read(struct ring *ring, struct ring_op *op, int fd, bool may_block, void *buf, size_t length, uint64_t offset) {
+int ring_read_now(int fd, void *buf, size_t length, uint64_t offset) {
         struct iovec iov = { .iov_base = buf, .iov_len = length };
-        ssize_t n = may_block ? -1 : preadv2(fd, &iov, 1, (off_t) offset, RWF_NOWAIT);
+        ssize_t n = preadv2(fd, &iov, 1, (off_t) offset, RWF_NOWAIT);
+
+        return n < 0 ? -errno : (int) n;
+}
+
+void ring_read(struct ring *ring, struct ring_op *op, int fd, bool may_block, void *buf, size_t length, uint64_t offset) {
+        int n = may_block ? -EAGAIN : ring_read_now(fd, buf, length, offset);
 
         if (n <= 0) { /* it would have to wait, or there is an error to be told by the queue */
                 ring_read_queued(ring, op, fd, may_block, buf, length, offset);
                 return;
         }
-        op->result = (int) n;
+        op->result = n;
         op->is_cancelled = false;
         STAILQ_INSERT_TAIL(&ring->ended, op, entry);
         ring->n_pending++;

@@ -34,6 +34,9 @@ void ring_read(struct ring *ring, struct ring_op *op, int fd, bool may_block, vo
 void ring_write(struct ring *ring, struct ring_op *op, int fd, bool may_block, const void *buf, size_t length, uint64_t offset);
 bool ring_may_block(int fd);
 
+/* What can be read without waiting, of a file whose system knows how not to. Bytes, or a negative errno. */
+int ring_read_now(int fd, void *buf, size_t length, uint64_t offset);
+
 /* A read of something that sends events: a userfaultfd, an eventfd. */
 void ring_read_events(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t length);
 void ring_sync(struct ring *ring, struct ring_op *op, int fd); /* fdatasync */

@@ -172,7 +172,7 @@ static void spill_end_pages(struct spill_run *run, uint64_t n_good) {
                         (void) handles_protect(fileh, run->block + i, 1, false);
         }
         drop_flush(&drop);
-        pool_count(fileh->pager->pool, POOL_SPILLS, (int64_t) n_spilled);
+        pager_count(fileh->pager, COUNTER_SPILLS, (int64_t) n_spilled);
         STAILQ_CONCAT(&waiters, &fileh->store_waiters);
         waiters_end(&waiters, 0, mapping_wake);
 }
@@ -371,7 +371,7 @@ static uint64_t spill_window(const struct pager *pager) {
 
 /* What the files may still take, if all of it is new to them. */
 static uint64_t spill_room(const struct pager *pager) {
-        uint64_t used = pool_counter(pager->pool, POOL_SPILL_FILE_BYTES) + spill_n_spilling(pager);
+        uint64_t used = commons_counter(pager->commons, COUNTER_SPILL_FILE_BYTES) + spill_n_spilling(pager);
 
         return used < pager->options.spill_bytes ? pager->options.spill_bytes - used : 0;
 }

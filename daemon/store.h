@@ -7,6 +7,7 @@
  * it is. Requests run side by side and end in any order, each with one call of its done(), never from inside the function that began it.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "ring.h"
@@ -34,10 +35,17 @@ struct store_kind {
         void (*write)(struct store *store, struct store_request *request);
         void (*sync)(struct store *store, struct store_request *request); /* what was written is on stable storage when it ends */
         void (*free)(struct store *store);                                /* no request is under way */
+
+        /* Reads all of it if that can be done without waiting; NULL: it never can. */
+        bool (*read_now)(struct store *store, void *buf, uint64_t offset, uint32_t length);
 };
 
 static inline void store_read(struct store *store, struct store_request *request) {
         store->kind->read(store, request);
+}
+
+static inline bool store_read_now(struct store *store, void *buf, uint64_t offset, uint32_t length) {
+        return store->kind->read_now && store->kind->read_now(store, buf, offset, length);
 }
 
 static inline void store_write(struct store *store, struct store_request *request) {

@@ -86,6 +86,12 @@ static void store_file_read(struct store *store, struct store_request *request) 
         store_file_read_on(request);
 }
 
+static bool store_file_read_now(struct store *store, void *buf, uint64_t offset, uint32_t length) {
+        struct store_file *file = store_file_of(store);
+
+        return !file->may_block && ring_read_now(file->fd, buf, length, offset) == (int) length;
+}
+
 static void store_file_write(struct store *store, struct store_request *request) {
         request->store = store;
         request->n_done = 0;
@@ -117,6 +123,7 @@ static const struct store_kind store_file_kind = {
         .write = store_file_write,
         .sync = store_file_sync,
         .free = store_file_free,
+        .read_now = store_file_read_now,
 };
 
 int store_file_new(struct ring *ring, int fd, bool writable, struct store **ret) {

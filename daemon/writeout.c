@@ -460,7 +460,7 @@ static void writeout_finish_run(struct writeout *w, struct writeout_run *run) {
         bufs_put(&fileh->pager->bufs, run->buf, writeout_run_bytes(run));
         run->buf = NULL;
         fileh->n_stores += n_good;
-        pool_count(fileh->pager->pool, POOL_STORES, (int64_t) n_good);
+        pager_count(fileh->pager, COUNTER_STORES, (int64_t) n_good);
         writeout_end_pages(fileh, run->block + n_good, run->n - n_good, EVENT_STORED);
         run->n = n_good;
         if (n_good > 0 && writeout_wants(w, WIRE_WRITEOUT_SYNC)) {

@@ -116,7 +116,7 @@ void core_start(void) {
         core_make_directory();
         core_set_options();
         commons_init(&core.commons, core.options.pool_bytes, &core.options.limits);
-        pool_count(&core.commons.pool, POOL_SPILL_LIMIT_BYTES, CORE_SPILL_BYTES);
+        counters_add(&core.commons.counters, COUNTER_SPILL_LIMIT_BYTES, CORE_SPILL_BYTES);
         CORE_CHECK(loop_new(&core.loop) == 0);
         CORE_CHECK(crew_new(&core.commons, &core.options.pager, CORE_PAGERS, &core.crew) == 0);
         CORE_CHECK(chan_listen(core.socket, 0600, &params.listen_fd) == 0);
@@ -151,11 +151,11 @@ int core_device(void) {
 }
 
 static bool core_is_empty(void) {
-        static const enum pool_counter counters[] = { POOL_PEERS, POOL_FILEHS, POOL_MAPPINGS, POOL_DIRTY_BYTES, POOL_LINGERING, POOL_SPILL_FILE_BYTES,
-                                                     POOL_SPILLED_BYTES };
+        static const enum counter counters[] = { COUNTER_PEERS, COUNTER_FILEHS, COUNTER_MAPPINGS, COUNTER_DIRTY_BYTES, COUNTER_LINGERING, COUNTER_SPILL_FILE_BYTES,
+                                                     COUNTER_SPILLED_BYTES };
 
         for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++)
-                if (pool_counter(&core.commons.pool, counters[i]) != 0)
+                if (commons_counter(&core.commons, counters[i]) != 0)
                         return false;
         return pool_used(&core.commons.pool) == 0;
 }
@@ -174,8 +174,8 @@ static uint64_t core_now(void) {
 static _Noreturn void core_show_what_is_left(void) {
         fprintf(stderr, "left in the core: %" PRIu64 " peers, %" PRIu64 " filehs, %" PRIu64 " lingering, %" PRIu64 " mappings, %" PRIu64 " bytes, %" PRIu64
                 " of them dirty; %u descriptors where %u were\n",
-                pool_counter(&core.commons.pool, POOL_PEERS), pool_counter(&core.commons.pool, POOL_FILEHS), pool_counter(&core.commons.pool, POOL_LINGERING),
-                pool_counter(&core.commons.pool, POOL_MAPPINGS), pool_used(&core.commons.pool), pool_counter(&core.commons.pool, POOL_DIRTY_BYTES), core_count_fds(), core.n_fds);
+                commons_counter(&core.commons, COUNTER_PEERS), commons_counter(&core.commons, COUNTER_FILEHS), commons_counter(&core.commons, COUNTER_LINGERING),
+                commons_counter(&core.commons, COUNTER_MAPPINGS), pool_used(&core.commons.pool), commons_counter(&core.commons, COUNTER_DIRTY_BYTES), core_count_fds(), core.n_fds);
         (void) system("ls -l /proc/$PPID/fd >&2");
         abort();
 }
