@@ -16,15 +16,20 @@
 #define POOL_BYTES_MIN (POOL_PAGES_MIN * UINT64_C(4096))
 
 struct pool {
-        uint64_t bytes;
-        uint64_t free_low;  /* less free than this: reclaim begins */
-        uint64_t free_high; /* and goes on until this is free */
+        atomic_uint_fast64_t bytes;
         atomic_uint_fast64_t used;
         atomic_uint_fast64_t turnover; /* bytes taken since the beginning */
         unsigned clock_shift;
 };
 
 void pool_init(struct pool *pool, uint64_t bytes);
+
+/* Another size from now on, by any thread. More may be in use then than fits: reclaim has to follow. The pagers are to be woken for it. */
+void pool_resize(struct pool *pool, uint64_t bytes);
+
+/* Less free than the low mark: reclaim begins; and goes on until the high one is free. */
+uint64_t pool_free_low(const struct pool *pool);
+uint64_t pool_free_high(const struct pool *pool);
 
 /* Takes room; false: there is not so much left. */
 bool pool_take(struct pool *pool, uint64_t bytes);
@@ -40,7 +45,8 @@ uint64_t pool_free(const struct pool *pool);
 bool pool_is_low(const struct pool *pool);
 uint64_t pool_missing(const struct pool *pool);
 
-/* A clock that goes on as room is taken: 256 to 512 of its ticks are a whole pool. */
+/* A clock that goes on as room is taken: 256 to 512 of its ticks are a whole pool, of the size that it began with: what was timed before must not look
+ * older or younger for another size. */
 uint64_t pool_clock(const struct pool *pool);
 
 #endif

@@ -357,7 +357,7 @@ static uint64_t spill_wanted(const struct pager *pager) {
         const struct pool *pool = pager->pool;
         uint64_t wanted = load_room_awaited(pager), n_spilling = spill_n_spilling(pager);
 
-        if (!atomic_load_explicit(&pager->commons->is_reclaiming, memory_order_relaxed) && pool_free(pool) + n_spilling < pool->free_low &&
+        if (!atomic_load_explicit(&pager->commons->is_reclaiming, memory_order_relaxed) && pool_free(pool) + n_spilling < pool_free_low(pool) &&
             wanted < pool_missing(pool))
                 wanted = pool_missing(pool);
         return wanted > n_spilling ? wanted - n_spilling : 0;

@@ -55,8 +55,8 @@ static void check_marks(uint64_t bytes) {
         struct pool pool;
 
         pool_init(&pool, bytes);
-        low = pool.free_low;
-        high = pool.free_high;
+        low = pool_free_low(&pool);
+        high = pool_free_high(&pool);
         assert_in_range(low, PAGE, bytes / 2);
         assert_in_range(high, low + 1, bytes / 2);
         assert_int_equal(pool_missing(&pool), 0);
