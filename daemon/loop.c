@@ -71,6 +71,16 @@ void loop_event_arm(struct loop_event *event) {
         (void) event_add(event->event, NULL); /* fails only without memory: then the next reply tries again */
 }
 
+struct loop_event *loop_on_timer(struct loop *loop, loop_callback *callback, void *owner) {
+        return loop_event_new(loop, -1, 0, callback, owner);
+}
+
+void loop_event_arm_in(struct loop_event *event, uint64_t usec) {
+        const struct timeval time = { .tv_sec = (time_t) (usec / 1000000), .tv_usec = (suseconds_t) (usec % 1000000) };
+
+        (void) event_add(event->event, &time); /* as above */
+}
+
 struct loop_event *loop_on_signal(struct loop *loop, int signal, loop_callback *callback, void *owner) {
         return loop_event_new(loop, signal, EV_SIGNAL | EV_PERSIST, callback, owner);
 }

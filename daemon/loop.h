@@ -2,7 +2,9 @@
 #ifndef BF_LOOP_H
 #define BF_LOOP_H
 
-/* The main thread's event loop: descriptors and signals. Only loop.c knows libevent. */
+/* The main thread's event loop: descriptors, times and signals. Only loop.c knows libevent. */
+
+#include <stdint.h>
 
 struct loop;
 struct loop_event;
@@ -18,6 +20,10 @@ struct loop_event *loop_on_readable(struct loop *loop, int fd, loop_callback *ca
 /* The same for writing, once, each time loop_event_arm() was called. */
 struct loop_event *loop_on_writable(struct loop *loop, int fd, loop_callback *callback, void *owner);
 void loop_event_arm(struct loop_event *event);
+
+/* The same after a time, once, each time loop_event_arm_in() was called; called again meanwhile, it begins anew. */
+struct loop_event *loop_on_timer(struct loop *loop, loop_callback *callback, void *owner);
+void loop_event_arm_in(struct loop_event *event, uint64_t usec);
 
 struct loop_event *loop_on_signal(struct loop *loop, int signal, loop_callback *callback, void *owner);
 void loop_event_free(struct loop_event *event);
