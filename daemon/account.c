@@ -32,8 +32,13 @@ void account_limits_default(struct account_limits *limits, uint64_t n_descriptor
         };
 }
 
+void accounts_set_limits(struct accounts *accounts, const struct account_limits *limits) {
+        for (unsigned i = 0; i < N_ACCOUNT_ITEMS; i++)
+                atomic_store_explicit(&accounts->limits.max[i], limits->max[i], memory_order_relaxed);
+}
+
 void accounts_init(struct accounts *accounts, const struct account_limits *limits) {
-        accounts->limits = *limits;
+        accounts_set_limits(accounts, limits);
         pthread_mutex_init(&accounts->mutex, NULL);
         for (unsigned i = 0; i < ACCOUNT_BUCKETS; i++)
                 LIST_INIT(&accounts->buckets[i]);

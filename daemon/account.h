@@ -32,7 +32,9 @@ struct account_limits {
 };
 
 struct accounts {
-        struct account_limits limits;
+        struct {
+                atomic_uint_fast64_t max[N_ACCOUNT_ITEMS];
+        } limits;
         pthread_mutex_t mutex; /* of who has an account, and of n_refs */
         LIST_HEAD(, account) buckets[ACCOUNT_BUCKETS]; /* -> account->entry */
 };
@@ -51,6 +53,9 @@ struct account {
 void account_limits_default(struct account_limits *limits, uint64_t n_descriptors);
 
 void accounts_init(struct accounts *accounts, const struct account_limits *limits);
+
+/* Other limits from now on: who has more than they allow keeps it. */
+void accounts_set_limits(struct accounts *accounts, const struct account_limits *limits);
 void accounts_fini(struct accounts *accounts); /* nobody has one */
 
 /* The account of a user, held until account_put(); NULL: no memory. */

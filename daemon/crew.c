@@ -16,6 +16,8 @@ struct crew {
         struct pager_thread *threads[COMMONS_PAGERS_MAX];
         uid_t uids[COMMONS_PAGERS_MAX];      /* whose it is, while it has handles */
         unsigned n_handles[COMMONS_PAGERS_MAX];
+        unsigned signs[COMMONS_PAGERS_MAX]; /* of life, that each had given when it was last looked at */
+        bool is_asked[COMMONS_PAGERS_MAX];
 };
 
 static int crew_start(struct crew *crew) {
@@ -126,6 +128,33 @@ struct pager_thread *crew_any(struct crew *crew, uid_t uid) {
 
 struct pager_thread *crew_thread(struct crew *crew, unsigned pager) {
         return pager < crew->n ? crew->threads[pager] : NULL;
+}
+
+int crew_tune(struct crew *crew, const struct pager_options *options) {
+        int r = 0;
+
+        crew->options = *options;
+        for (unsigned i = 0; i < crew->n && r == 0; i++)
+                r = pager_thread_tune(crew->threads[i], options);
+        return r;
+}
+
+void crew_look(struct crew *crew, struct crew_look *ret_look) {
+        struct crew_look look = { 0, 0 };
+
+        for (unsigned i = 0; i < crew->n; i++) {
+                unsigned signs = pager_thread_poke(crew->threads[i]);
+
+                if (crew->is_asked[i] && signs == crew->signs[i]) {
+                        if (pager_thread_is_in_kernel(crew->threads[i]))
+                                look.n_held++;
+                        else
+                                look.n_late++;
+                }
+                crew->signs[i] = signs;
+                crew->is_asked[i] = true;
+        }
+        *ret_look = look;
 }
 
 struct outbox *crew_outbox(struct crew *crew) {

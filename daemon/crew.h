@@ -35,6 +35,17 @@ struct pager_thread *crew_any(struct crew *crew, uid_t uid);
 /* NULL: there is no such pager. */
 struct pager_thread *crew_thread(struct crew *crew, unsigned pager);
 
+/* All of them, and those that are started later, get other settings (tune.h). -ENOMEM: some may not have heard. */
+int crew_tune(struct crew *crew, const struct pager_options *options);
+
+/* How those fare that were asked for a sign of life by the last crew_look(), which asks anew. */
+struct crew_look {
+        unsigned n_held; /* wait in the kernel for what a client holds: they cannot be helped, and serve none but his user */
+        unsigned n_late; /* hang for another reason */
+};
+
+void crew_look(struct crew *crew, struct crew_look *ret_look);
+
 /* Where their replies come out. */
 struct outbox *crew_outbox(struct crew *crew);
 

@@ -30,6 +30,10 @@ int log_level_parse(const char *name, enum log_level *ret) {
         return -EINVAL;
 }
 
+const char *log_level_name(enum log_level level) {
+        return log_levels[level].name;
+}
+
 void log_set_level(enum log_level level) {
         log_max_level = level;
 }

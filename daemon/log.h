@@ -14,6 +14,7 @@ enum log_level {
 
 /* 0, or -EINVAL for a name that is none. */
 int log_level_parse(const char *name, enum log_level *ret);
+const char *log_level_name(enum log_level level);
 void log_set_level(enum log_level level);
 
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));

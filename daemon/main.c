@@ -8,29 +8,36 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/statvfs.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "chan.h"
+#include "cmdline.h"
 #include "commons.h"
 #include "crew.h"
 #include "inject.h"
 #include "log.h"
 #include "loop.h"
 #include "notify.h"
-#include "options.h"
+#include "reload.h"
 #include "server.h"
+#include "settle.h"
 #include "size.h"
+#include "status.h"
 #include "uffd.h"
 #include "uffd_features.h"
+#include "watch.h"
 
 struct daemon {
+        int argc;
+        char **argv;
         struct options options;
         struct commons commons;
         struct loop *loop;
         struct loop_event *on_signal[3];
         struct crew *crew;
+        struct status *status;
+        struct watch *watch; /* NULL: nobody watches */
         struct server *server;
         int lock_fd; /* -1, or of the socket's path, which is ours to remove at the end */
 };
@@ -53,25 +60,14 @@ static int main_check_kernel(void) {
         return 0;
 }
 
-/* To all that may be had. Returns how many that is. */
-static uint64_t main_raise_descriptor_limit(void) {
+/* To all that may be had. */
+static void main_raise_descriptor_limit(void) {
         struct rlimit limit;
 
         if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-                return 0;
+                return;
         limit.rlim_cur = limit.rlim_max;
         (void) setrlimit(RLIMIT_NOFILE, &limit);
-        return getrlimit(RLIMIT_NOFILE, &limit) < 0 ? 0 : limit.rlim_cur;
-}
-
-/* Limits that the options leave open. A private daemon's only client shares it with nobody. */
-static void main_set_limits(struct options *options, uint64_t n_descriptors) {
-        struct account_limits limits;
-
-        account_limits_default(&limits, n_descriptors);
-        for (unsigned i = 0; i < N_ACCOUNT_ITEMS; i++)
-                if (options->limits.max[i] == 0)
-                        options->limits.max[i] = options->private_fd >= 0 ? ACCOUNT_NO_LIMIT : limits.max[i];
 }
 
 static void main_on_quit(void *owner) {
@@ -81,7 +77,13 @@ static void main_on_quit(void *owner) {
 }
 
 static void main_on_hangup(void *owner) {
-        (void) owner; /* there is nothing to read again */
+        struct daemon *d = owner;
+        struct reload reload = { .argc = d->argc, .argv = d->argv, .options = &d->options, .commons = &d->commons, .crew = d->crew };
+
+        notify_reloading();
+        (void) reload_run(&reload);
+        notify_reloaded();
+        status_refresh(d->status);
 }
 
 static int main_catch_signals(struct daemon *d) {
@@ -157,6 +159,7 @@ static void main_open_roster(struct daemon *d, int listen_fd) {
 static int main_serve(struct daemon *d) {
         struct server_params params = {
                 .loop = d->loop, .commons = &d->commons, .crew = d->crew, .listen_fd = -1, .private_fd = d->options.private_fd,
+                .status = d->status,
         };
         char size[SIZE_TEXT_MAX];
         int r;
@@ -176,14 +179,8 @@ static int main_serve(struct daemon *d) {
         if (d->options.private_fd < 0)
                 log_info("serving, with a pool of %s", size_format(d->commons.pool.bytes, size));
         notify_ready(d->options.ready_fd);
+        status_refresh(d->status);
         return loop_run(d->loop);
-}
-
-/* A part of what is free, as others use that disk, too. */
-static uint64_t main_spill_bytes(int dir_fd) {
-        struct statvfs fs;
-
-        return fstatvfs(dir_fd, &fs) < 0 ? 0 : (uint64_t) fs.f_bavail * fs.f_frsize / 2;
 }
 
 /* Without the folder all works, but for transactions larger than the pool. */
@@ -197,14 +194,15 @@ static void main_open_spill_dir(struct daemon *d) {
         if (pager->spill_dir_fd < 0)
                 return;
         pager->spill_dir = d->options.spill_dir;
-        pager->spill_bytes = d->options.spill_bytes != UINT64_MAX ? d->options.spill_bytes : main_spill_bytes(pager->spill_dir_fd);
+        settle_spill(&d->options);
         counters_add(&d->commons.counters, COUNTER_SPILL_LIMIT_BYTES, (int64_t) pager->spill_bytes);
 }
 
 static int main_build(struct daemon *d) {
         int r;
 
-        main_set_limits(&d->options, main_raise_descriptor_limit());
+        main_raise_descriptor_limit();
+        settle_limits(&d->options);
         commons_init(&d->commons, d->options.pool_bytes, &d->options.limits);
         main_open_spill_dir(d);
         r = loop_new(&d->loop);
@@ -212,6 +210,10 @@ static int main_build(struct daemon *d) {
                 r = main_catch_signals(d);
         if (r == 0)
                 r = crew_new(&d->commons, &d->options.pager, d->options.n_pagers, &d->crew);
+        if (r == 0)
+                r = status_new(d->loop, &d->commons, &d->status);
+        if (r == 0)
+                r = watch_new(d->loop, d->crew, d->status, &d->watch);
         if (r < 0)
                 log_error("cannot start: %s (io_uring is needed: see kernel.io_uring_disabled and memory limits)", strerror(-r));
         return r;
@@ -243,6 +245,8 @@ static void main_tear_down(struct daemon *d) {
         main_stop_listening(d);
         main_leave(d);
         server_free(d->server);
+        watch_free(d->watch);
+        status_free(d->status);
         if (!crew_free(d->crew)) {
                 log_warning("ending although a file's device does not answer");
                 _exit(EX_OK);
@@ -253,6 +257,7 @@ static void main_tear_down(struct daemon *d) {
         loop_free(d->loop);
         if (d->options.pager.spill_dir_fd >= 0)
                 close(d->options.pager.spill_dir_fd);
+        options_fini(&d->options);
 }
 
 /* A private daemon goes to the background before it has threads; its client waits for the parent's exit code. */
@@ -269,17 +274,19 @@ static void main_detach(void) {
 }
 
 int main(int argc, char **argv) {
-        struct daemon d = { .lock_fd = -1, .options.pager.spill_dir_fd = -1 };
+        struct daemon d = { .argc = argc, .argv = argv, .lock_fd = -1 };
         int r;
 
         if (inject_begin(argc, argv))
                 return EX_OK;
-        switch (options_parse(argc, argv, &d.options)) {
-        case OPTIONS_DONE:
+        switch (cmdline_read(argc, argv, &d.options)) {
+        case CMDLINE_DONE:
                 return EX_OK;
-        case OPTIONS_BAD:
+        case CMDLINE_BAD:
                 return EX_USAGE;
-        case OPTIONS_RUN:
+        case CMDLINE_BAD_CONFIG:
+                return EX_CONFIG;
+        case CMDLINE_RUN:
                 break;
         }
         log_set_level(d.options.log_level);

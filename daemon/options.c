@@ -1,232 +1,63 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <getopt.h>
-#include <grp.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "config.h"
+#include "nearest.h"
+#include "option_type.h"
 #include "options.h"
-#include "pool.h"
-#include "size.h"
-#include "wire.h"
 
-#define OPTIONS_ROOM_TIMEOUT_USEC UINT64_C(10000000)
-#define OPTIONS_RECLAIM_BATCH 64
 #define OPTIONS_PAGERS_MAX 4 /* by default */
 
-static const char options_help[] =
-        "Usage: bigfiled [OPTION...]\n"
-        "\n"
-        "Serves files larger than RAM into the memory of other processes. Runs in the foreground; SIGTERM ends it.\n"
-        "\n"
-        "  --socket PATH           listen there (default: " OPTIONS_SOCKET_DEFAULT ", or the socket systemd made)\n"
-        "  --socket-mode MODE      permissions of the socket, octal (default: 0660)\n"
-        "  --socket-group GROUP    group of the socket: who may connect\n"
-        "  --pool SIZE             RAM for pages: bytes, or with K, M, G, T; at least 256K (default: a quarter of the RAM)\n"
-        "  --pagers N              threads that answer the page faults of one user, 1 to 64 (default: as many as CPUs, at most 4)\n"
-        "  --spill-dir PATH        folder for changes that do not fit into the pool, or none (default: " OPTIONS_SPILL_DIR_DEFAULT ")\n"
-        "  --spill-size SIZE       how much they may take there (default: half of what is free there now)\n"
-        "  --room-timeout SECONDS  how long a fault waits when the pool is full of changes that cannot go there (default: 10)\n"
-        "  --reclaim-batch PAGES   clean pages dropped at a time, 1 to 65536 (default: 64)\n"
-        "  --uid-peers N           clients that one user may have (default: a sixteenth of the open files allowed, at most 1024)\n"
-        "  --uid-handles N         handles that they may have together (default: the same, at most 16384)\n"
-        "  --uid-mappings N        mappings that they may have together (default: 262144)\n"
-        "  --uid-dirty SIZE        dirty pages that they may have together: more wait as for --room-timeout (default: none)\n"
-        "                          Each of these four: none for no limit. Root and the daemon's own user are users as others are.\n"
-        "  --no-lend               do not lend /dev/userfaultfd to clients: they need the privilege themselves\n"
-        "  --ready-fd FD           write a newline there when ready to serve\n"
-        "  --private-fd FD         serve only the client at the other end of this socket, in the background; end with it\n"
-        "  --log-level LEVEL       error, warning, info or debug (default: info)\n"
-        "  --version               print the version\n"
-        "  --help                  print this\n";
+#define FIELD(member) offsetof(struct options, member)
+#define LIMIT(item) FIELD(limits.max[item])
 
-enum options_id {
-        OPTION_SOCKET = 256,
-        OPTION_SOCKET_MODE,
-        OPTION_SOCKET_GROUP,
-        OPTION_POOL,
-        OPTION_PAGERS,
-        OPTION_SPILL_DIR,
-        OPTION_SPILL_SIZE,
-        OPTION_ROOM_TIMEOUT,
-        OPTION_RECLAIM_BATCH,
-        OPTION_UID_PEERS,
-        OPTION_UID_HANDLES,
-        OPTION_UID_MAPPINGS,
-        OPTION_UID_DIRTY,
-        OPTION_NO_LEND,
-        OPTION_READY_FD,
-        OPTION_PRIVATE_FD,
-        OPTION_LOG_LEVEL,
-        OPTION_VERSION,
-        OPTION_HELP,
+const struct option_row options_table[] = {
+        { "socket", "PATH", "listen there", "the path of a socket", NULL, OPTIONS_SOCKET_DEFAULT ", or the socket systemd made", OPTION_RESTART,
+          &option_type_path, FIELD(socket_path) },
+        { "socket-mode", "MODE", "permissions of the socket, octal", "octal permissions like 0660", "0660", NULL, OPTION_RESTART,
+          &option_type_mode, FIELD(socket_mode) },
+        { "socket-group", "GROUP", "group of the socket: who may connect", "the name or number of a group", NULL, "the daemon's own", OPTION_RESTART,
+          &option_type_group, FIELD(socket_group) },
+        { "pool", "SIZE", "RAM for pages: bytes, or with K, M, G, T; at least 256K", "a size of at least 64 pages of 4096 bytes (256K), like 512M or 2G",
+          NULL, "a quarter of the RAM", OPTION_RELOADED, &option_type_pool, FIELD(pool_bytes) },
+        { "pagers", "N", "threads that answer the page faults of one user, 1 to 64", "a number from 1 to 64", NULL, "as many as CPUs, at most 4", OPTION_RESTART,
+          &option_type_pagers, FIELD(n_pagers) },
+        { "spill-dir", "PATH", "folder for changes that do not fit into the pool, or none", "the path of a folder, or none", "/var/tmp", NULL, OPTION_RESTART,
+          &option_type_path_or_none, FIELD(spill_dir) },
+        { "spill-size", "SIZE", "how much they may take there", "a size, like 512M or 20G", NULL, "half of what is free there at the start", OPTION_RELOADED,
+          &option_type_size, FIELD(spill_bytes) },
+        { "room-timeout", "SECONDS", "how long a fault waits when the pool is full of changes that cannot go there", "seconds, like 10 or 0.5", "10", NULL,
+          OPTION_RELOADED, &option_type_seconds, FIELD(pager.room_timeout_usec) },
+        { "reclaim-batch", "PAGES", "clean pages dropped at a time, 1 to 65536", "a number of pages from 1 to 65536", "64", NULL, OPTION_RELOADED,
+          &option_type_batch, FIELD(pager.reclaim_batch) },
+        { "uid-peers", "N", "clients that one user may have, or none for no limit", "a number from 1 on, or none", NULL,
+          "a sixteenth of the open files allowed, at most 1024", OPTION_RELOADED, &option_type_limit, LIMIT(ACCOUNT_PEERS) },
+        { "uid-handles", "N", "handles that they may have together, or none", "a number from 1 on, or none", NULL,
+          "a sixteenth of the open files allowed, at most 16384", OPTION_RELOADED, &option_type_limit, LIMIT(ACCOUNT_HANDLES) },
+        { "uid-mappings", "N", "mappings that they may have together, or none", "a number from 1 on, or none", NULL, "262144", OPTION_RELOADED,
+          &option_type_limit, LIMIT(ACCOUNT_MAPPINGS) },
+        { "uid-dirty", "SIZE", "dirty pages that they may have together, or none: more wait as for room-timeout", "a size of at least 2M, like 64M or 1G, or none",
+          NULL, "none", OPTION_RELOADED, &option_type_limit_bytes, LIMIT(ACCOUNT_DIRTY_BYTES) },
+        { "lend", "yes|no", "lend /dev/userfaultfd to clients: without it they need the privilege themselves", "yes or no", "yes", NULL, OPTION_RESTART,
+          &option_type_yes_no, FIELD(lends) },
+        { "log-level", "LEVEL", "what is worth telling: error, warning, info or debug", "error, warning, info or debug", "info", NULL, OPTION_RELOADED,
+          &option_type_level, FIELD(log_level) },
+        { "config", "FILE", "read this configuration and FILE.d/*.conf, or none", "the path of a file, or none", NULL, OPTIONS_CONFIG_DEFAULT, OPTION_COMMAND_LINE,
+          &option_type_path, FIELD(config) },
+        { "ready-fd", "FD", "write a newline there when ready to serve", "the number of an open descriptor", NULL, "none", OPTION_COMMAND_LINE,
+          &option_type_fd, FIELD(ready_fd) },
+        { "private-fd", "FD", "serve only the client at the other end of this socket, in the background; end with it", "the number of an open descriptor", NULL,
+          "none", OPTION_COMMAND_LINE, &option_type_fd, FIELD(private_fd) },
+        { .key = NULL },
 };
 
-static const struct option options_table[] = {
-        { "socket", required_argument, NULL, OPTION_SOCKET },
-        { "socket-mode", required_argument, NULL, OPTION_SOCKET_MODE },
-        { "socket-group", required_argument, NULL, OPTION_SOCKET_GROUP },
-        { "pool", required_argument, NULL, OPTION_POOL },
-        { "pagers", required_argument, NULL, OPTION_PAGERS },
-        { "spill-dir", required_argument, NULL, OPTION_SPILL_DIR },
-        { "spill-size", required_argument, NULL, OPTION_SPILL_SIZE },
-        { "room-timeout", required_argument, NULL, OPTION_ROOM_TIMEOUT },
-        { "reclaim-batch", required_argument, NULL, OPTION_RECLAIM_BATCH },
-        { "uid-peers", required_argument, NULL, OPTION_UID_PEERS },
-        { "uid-handles", required_argument, NULL, OPTION_UID_HANDLES },
-        { "uid-mappings", required_argument, NULL, OPTION_UID_MAPPINGS },
-        { "uid-dirty", required_argument, NULL, OPTION_UID_DIRTY },
-        { "no-lend", no_argument, NULL, OPTION_NO_LEND },
-        { "ready-fd", required_argument, NULL, OPTION_READY_FD },
-        { "private-fd", required_argument, NULL, OPTION_PRIVATE_FD },
-        { "log-level", required_argument, NULL, OPTION_LOG_LEVEL },
-        { "version", no_argument, NULL, OPTION_VERSION },
-        { "help", no_argument, NULL, OPTION_HELP },
-        { NULL, 0, NULL, 0 },
-};
-
-static int options_number(const char *text, int base, unsigned long max, unsigned long *ret) {
-        unsigned long n;
-        char *end;
-
-        errno = 0;
-        n = strtoul(text, &end, base);
-        if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || n > max)
-                return -EINVAL;
-        *ret = n;
-        return 0;
-}
-
-/* A descriptor that is open. */
-static int options_fd(const char *text, int *ret) {
-        unsigned long n;
-
-        if (options_number(text, 10, 1 << 20, &n) < 0 || fcntl((int) n, F_GETFD) < 0)
-                return -EINVAL;
-        *ret = (int) n;
-        return 0;
-}
-
-static int options_mode(const char *text, mode_t *ret) {
-        unsigned long n;
-
-        if (options_number(text, 8, 0777, &n) < 0)
-                return -EINVAL;
-        *ret = (mode_t) n;
-        return 0;
-}
-
-static int options_group(const char *text, gid_t *ret) {
-        const struct group *group = getgrnam(text);
-        unsigned long n;
-
-        if (group) {
-                *ret = group->gr_gid;
-                return 0;
-        }
-        if (options_number(text, 10, UINT32_MAX - 1, &n) < 0)
-                return -EINVAL;
-        *ret = (gid_t) n;
-        return 0;
-}
-
-static int options_count(const char *text, unsigned max, unsigned *ret) {
-        unsigned long n;
-
-        if (options_number(text, 10, max, &n) < 0 || n == 0)
-                return -EINVAL;
-        *ret = (unsigned) n;
-        return 0;
-}
-
-static int options_limit(const char *text, uint64_t *ret) {
-        unsigned long n = 0;
-
-        if (strcmp(text, "none") != 0 && (options_number(text, 10, UINT32_MAX, &n) < 0 || n == 0))
-                return -EINVAL;
-        *ret = n == 0 ? ACCOUNT_NO_LIMIT : n;
-        return 0;
-}
-
-/* At least the largest page: else it could never be written. */
-static int options_limit_bytes(const char *text, uint64_t *ret) {
-        uint64_t bytes = ACCOUNT_NO_LIMIT;
-
-        if (strcmp(text, "none") != 0 && (size_parse(text, &bytes) < 0 || bytes < WIRE_BLOCK_MAX))
-                return -EINVAL;
-        *ret = bytes;
-        return 0;
-}
-
-static int options_pool(const char *text, uint64_t *ret) {
-        uint64_t bytes;
-
-        if (size_parse(text, &bytes) < 0 || bytes < POOL_BYTES_MIN || bytes > UINT64_MAX / 2)
-                return -EINVAL;
-        *ret = bytes;
-        return 0;
-}
-
-/* Takes one option; on failure *ret_allowed says what it should be. */
-static int options_take(struct options *options, int id, const char *text, const char **ret_allowed) {
-        switch (id) {
-        case OPTION_SOCKET:
-                options->socket_path = text;
-                return 0;
-        case OPTION_SOCKET_MODE:
-                *ret_allowed = "octal permissions like 0660";
-                return options_mode(text, &options->socket_mode);
-        case OPTION_SOCKET_GROUP:
-                *ret_allowed = "the name or number of a group";
-                return options_group(text, &options->socket_group);
-        case OPTION_POOL:
-                *ret_allowed = "a size of at least 64 pages of 4096 bytes (256K), like 512M or 2G";
-                return options_pool(text, &options->pool_bytes);
-        case OPTION_PAGERS:
-                *ret_allowed = "a number from 1 to 64";
-                return options_count(text, COMMONS_PAGERS_MAX, &options->n_pagers);
-        case OPTION_SPILL_DIR:
-                *ret_allowed = "the path of a folder, or none";
-                options->spill_dir = strcmp(text, "none") == 0 ? NULL : text;
-                return *text ? 0 : -EINVAL;
-        case OPTION_SPILL_SIZE:
-                *ret_allowed = "a size, like 512M or 20G";
-                return size_parse(text, &options->spill_bytes);
-        case OPTION_ROOM_TIMEOUT:
-                *ret_allowed = "seconds, like 10 or 0.5";
-                return seconds_parse(text, &options->pager.room_timeout_usec);
-        case OPTION_RECLAIM_BATCH:
-                *ret_allowed = "a number of pages from 1 to 65536";
-                return options_count(text, 65536, &options->pager.reclaim_batch);
-        case OPTION_UID_PEERS:
-        case OPTION_UID_HANDLES:
-        case OPTION_UID_MAPPINGS:
-                *ret_allowed = "a number from 1 on, or none";
-                return options_limit(text, &options->limits.max[id - OPTION_UID_PEERS + ACCOUNT_PEERS]);
-        case OPTION_UID_DIRTY:
-                *ret_allowed = "a size of at least 2M, like 64M or 1G, or none";
-                return options_limit_bytes(text, &options->limits.max[ACCOUNT_DIRTY_BYTES]);
-        case OPTION_NO_LEND:
-                options->lends = false;
-                return 0;
-        case OPTION_READY_FD:
-                *ret_allowed = "the number of an open descriptor";
-                return options_fd(text, &options->ready_fd);
-        case OPTION_PRIVATE_FD:
-                *ret_allowed = "the number of an open descriptor";
-                return options_fd(text, &options->private_fd);
-        case OPTION_LOG_LEVEL:
-                *ret_allowed = "error, warning, info or debug";
-                return log_level_parse(text, &options->log_level);
-        }
-        return -EINVAL;
-}
+_Static_assert(sizeof(options_table) / sizeof(options_table[0]) <= OPTIONS_MAX, "options_table");
 
 static uint64_t options_quarter_of_ram(void) {
         long pages = sysconf(_SC_PHYS_PAGES), page_size = sysconf(_SC_PAGESIZE);
@@ -234,52 +65,95 @@ static uint64_t options_quarter_of_ram(void) {
         return pages > 0 && page_size > 0 ? (uint64_t) pages * (uint64_t) page_size / 4 : UINT64_C(1) << 30;
 }
 
-/* CPUs that this process may use. */
+/* That this process may run on, and not more than bring something. */
 static unsigned options_cpus(void) {
-        cpu_set_t cpus;
-        int n = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+        cpu_set_t set;
+        int n = sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : CPU_COUNT(&set);
 
         return n < OPTIONS_PAGERS_MAX ? (unsigned) n : OPTIONS_PAGERS_MAX;
 }
 
-static enum options_result options_bad(const char *name, const char *text, const char *allowed) {
-        fprintf(stderr, "bigfiled: option --%s: \"%s\" is not %s\n", name, text, allowed);
-        return OPTIONS_BAD;
+static void *options_field(struct options *options, const struct option_row *row) {
+        return (char *) options + row->field;
 }
 
-enum options_result options_parse(int argc, char **argv, struct options *ret) {
-        const char *allowed = "";
-        int id, i;
-
-        *ret = (struct options) {
-                .socket_path = NULL,
-                .socket_mode = 0660,
+void options_init(struct options *options) {
+        *options = (struct options) {
                 .socket_group = (gid_t) -1,
                 .pool_bytes = options_quarter_of_ram(),
                 .n_pagers = options_cpus(),
-                .spill_dir = OPTIONS_SPILL_DIR_DEFAULT,
                 .spill_bytes = UINT64_MAX,
-                .pager = { .room_timeout_usec = OPTIONS_ROOM_TIMEOUT_USEC, .reclaim_batch = OPTIONS_RECLAIM_BATCH, .spill_dir_fd = -1 },
-                .lends = true,
+                .pager.spill_dir_fd = -1,
                 .ready_fd = -1,
                 .private_fd = -1,
-                .log_level = LOG_LEVEL_INFO,
         };
-        while ((id = getopt_long(argc, argv, "", options_table, &i)) >= 0) {
-                if (id == '?') { /* getopt has said what is wrong */
-                        fputs("bigfiled: try --help\n", stderr);
-                        return OPTIONS_BAD;
-                }
-                if (id == OPTION_HELP || id == OPTION_VERSION) {
-                        fputs(id == OPTION_HELP ? options_help : "bigfiled " PROJECT_VERSION "\n", stdout);
-                        return OPTIONS_DONE;
-                }
-                if (options_take(ret, id, optarg, &allowed) < 0)
-                        return options_bad(options_table[i].name, optarg, allowed);
+        for (const struct option_row *row = options_table; row->key; row++) {
+                int r = row->fallback ? row->type->parse(row->fallback, options_field(options, row)) : 0;
+
+                assert(r == 0);
+                (void) r;
         }
-        if (optind < argc) {
-                fprintf(stderr, "bigfiled: unexpected argument \"%s\": try --help\n", argv[optind]);
-                return OPTIONS_BAD;
+}
+
+static void option_source_fini(struct option_source *source) {
+        free(source->text);
+        free(source->where);
+}
+
+void options_fini(struct options *options) {
+        for (unsigned i = 0; i < OPTIONS_MAX; i++)
+                option_source_fini(&options->sources[i]);
+        memset(options->sources, 0, sizeof(options->sources));
+}
+
+const struct option_row *option_find(const char *key) {
+        for (const struct option_row *row = options_table; row->key; row++)
+                if (strcmp(row->key, key) == 0)
+                        return row;
+        return NULL;
+}
+
+const char *option_nearest(const char *key) {
+        const char *words[OPTIONS_MAX], **word = words;
+
+        for (const struct option_row *row = options_table; row->key; row++)
+                if (row->when != OPTION_COMMAND_LINE)
+                        *word++ = row->key;
+        *word = NULL;
+        return nearest_word(key, words);
+}
+
+int option_set(struct options *options, const struct option_row *row, const char *text, const char *where) {
+        struct option_source *before = &options->sources[row - options_table], source = { .text = strdup(text), .where = strdup(where) };
+        int r = source.text && source.where ? row->type->parse(source.text, options_field(options, row)) : -ENOMEM;
+
+        if (r < 0) {
+                option_source_fini(&source);
+                return r;
         }
-        return OPTIONS_RUN;
+        option_source_fini(before);
+        *before = source;
+        return 0;
+}
+
+static void option_swap_bytes(void *a, void *b, size_t n) {
+        unsigned char bytes[64];
+
+        assert(n <= sizeof(bytes));
+        memcpy(bytes, a, n);
+        memcpy(a, b, n);
+        memcpy(b, bytes, n);
+}
+
+void option_swap(struct options *options, struct options *other, const struct option_row *row) {
+        option_swap_bytes(options_field(options, row), options_field(other, row), row->type->size);
+        option_swap_bytes(&options->sources[row - options_table], &other->sources[row - options_table], sizeof(struct option_source));
+}
+
+const struct option_source *option_source(const struct options *options, const struct option_row *row) {
+        return &options->sources[row - options_table];
+}
+
+void option_format(const struct options *options, const struct option_row *row, char text[static OPTION_TEXT_MAX]) {
+        row->type->format((const char *) options + row->field, text);
 }

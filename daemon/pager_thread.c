@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@
 #include "standing.h"
 #include "stray.h"
 #include "sweep.h"
+#include "tune.h"
 
 /* What is under way when the daemon ends gets so long. */
 #define PAGER_THREAD_END_USEC 3000000u
@@ -59,6 +61,11 @@ struct pager_closing {
         unsigned n_fds;
 };
 
+struct pager_tuning {
+        struct pager_call call;
+        struct pager_options options;
+};
+
 struct pager_thread {
         struct pager pager;
         struct pager_thread_params params;
@@ -67,6 +74,8 @@ struct pager_thread {
         pthread_mutex_t mutex; /* of in, for a few instructions at a time */
         STAILQ_HEAD(pager_calls, pager_call) in;
         int in_fd; /* an eventfd */
+        atomic_uint n_turns_in; /* how often it has looked at what came in */
+        atomic_int tid;
 
         /* the pager's own: */
         STAILQ_HEAD(, spare_node) spare;
@@ -215,6 +224,13 @@ static void pager_thread_run_close(struct pager *pager, struct pager_call *call)
         free(closing);
 }
 
+static void pager_thread_run_tuning(struct pager *pager, struct pager_call *call) {
+        struct pager_tuning *tuning = (struct pager_tuning *) call;
+
+        tune_pager(pager, &tuning->options);
+        free(tuning);
+}
+
 static void pager_thread_read_in(struct pager_thread *thread) {
         ring_read_events(thread->pager.ring, &thread->in_op, thread->in_fd, &thread->in_value, sizeof(thread->in_value));
 }
@@ -225,6 +241,7 @@ static void pager_thread_on_in(struct ring_op *op, int result) {
         struct pager_call *call;
 
         (void) result;
+        atomic_fetch_add_explicit(&thread->n_turns_in, 1, memory_order_relaxed);
         pthread_mutex_lock(&thread->mutex);
         STAILQ_CONCAT(&calls, &thread->in);
         pthread_mutex_unlock(&thread->mutex);
@@ -305,7 +322,10 @@ static void pager_thread_loop(struct pager_thread *thread) {
 static void *pager_thread_main(void *arg) {
         struct pager_thread *thread = arg;
         struct pager *pager = &thread->pager;
-        int r = pager_init(pager, thread->params.commons, thread->params.index, &thread->params.options);
+        int r;
+
+        atomic_store(&thread->tid, (int) gettid());
+        r = pager_init(pager, thread->params.commons, thread->params.index, &thread->params.options);
 
         pager->reply = pager_thread_reply;
         pager->drop_peer = pager_thread_drop_peer;
@@ -406,6 +426,37 @@ int pager_thread_request(struct pager_thread *thread, const struct request *requ
         node->in = (struct pager_request) { .call = { .run = pager_thread_run_request }, .request = *request };
         pager_thread_call(thread, &node->in.call);
         return 0;
+}
+
+int pager_thread_tune(struct pager_thread *thread, const struct pager_options *options) {
+        struct pager_tuning *tuning = malloc(sizeof(*tuning));
+
+        if (!tuning)
+                return -ENOMEM;
+        *tuning = (struct pager_tuning) { .call = { .run = pager_thread_run_tuning }, .options = *options };
+        pager_thread_call(thread, &tuning->call);
+        return 0;
+}
+
+unsigned pager_thread_poke(struct pager_thread *thread) {
+        unsigned n = atomic_load_explicit(&thread->n_turns_in, memory_order_relaxed);
+
+        (void) !write(thread->in_fd, &(uint64_t) { 1 }, sizeof(uint64_t));
+        return n;
+}
+
+bool pager_thread_is_in_kernel(const struct pager_thread *thread) {
+        char path[64], text[256] = "", *end;
+        FILE *file;
+
+        snprintf(path, sizeof(path), "/proc/self/task/%d/stat", atomic_load(&thread->tid));
+        file = fopen(path, "re");
+        if (!file)
+                return false;
+        (void) !fread(text, 1, sizeof(text) - 1, file);
+        fclose(file);
+        end = strrchr(text, ')'); /* of its name */
+        return end && strncmp(end, ") D", 3) == 0;
 }
 
 void pager_thread_close(struct pager_thread *thread, const int *fds, unsigned n_fds) {

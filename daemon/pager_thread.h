@@ -36,6 +36,15 @@ int pager_thread_request(struct pager_thread *thread, const struct request *requ
 /* Closes descriptors that clients sent, which it takes: this thread must not wait for them (ring_close()). */
 void pager_thread_close(struct pager_thread *thread, const int *fds, unsigned n_fds);
 
+/* From now on these hold (tune.h). -ENOMEM. */
+int pager_thread_tune(struct pager_thread *thread, const struct pager_options *options);
+
+/* Has the thread look whether something came in, and says how often it had done so before: for who wants to know whether it still does. */
+unsigned pager_thread_poke(struct pager_thread *thread);
+
+/* Does it wait for something in the kernel, such as a lock that a client holds, where no signal reaches it? */
+bool pager_thread_is_in_kernel(const struct pager_thread *thread);
+
 /* A peer is gone: its handles are closed. What that needs was allocated when the peer came. */
 struct pager_farewell;
 struct pager_farewell *pager_farewell_new(void);

@@ -49,6 +49,7 @@ static void server_on_gone(struct peer_host *host, struct peer *peer, const char
 
         log_debug("client %llu (%s) is gone: %s", (unsigned long long) peer_id(peer), peer_name(peer), why);
         server_remove(server_find(server, peer_id(peer)));
+        status_changed(server->params.status);
         if (server->params.listen_fd < 0)
                 loop_quit(host->loop);
 }
@@ -67,6 +68,7 @@ static int server_add(struct server *server, int fd) {
         }
         LIST_INSERT_HEAD(&server->peers, p, entry);
         INJECT(SERVER_ACCEPTED);
+        status_changed(server->params.status);
         log_debug("client %llu: %s", (unsigned long long) peer_id(p->peer), peer_name(p->peer));
         return 0;
 }
@@ -120,6 +122,7 @@ static void server_on_replies(void *owner) {
                 server_on_reply(server, &item->reply);
                 free(item);
         }
+        status_changed(server->params.status);
 }
 
 static int server_start(struct server *server) {

@@ -25,13 +25,13 @@ teardown() {
 }
 
 # Starts a daemon on $socket with these options, and waits until it serves. $daemon is its pid, $dir/log what it says.
-# AS="$nobody": as nobody. AT=SOCKET: there instead of at $socket.
+# AS="$nobody": as nobody. AT=SOCKET: there instead of at $socket. CONFIG=FILE: with that configuration; else with none.
 start_daemon() {
         local fifo=$dir/ready
 
         rm -f "$fifo"
         mkfifo "$fifo"
-        ${AS:-} "$BIGFILED_PROGRAM" --socket "${AT:-$socket}" --ready-fd 3 "$@" 2>>"$dir/log" 3>"$fifo" &
+        ${AS:-} "$BIGFILED_PROGRAM" --config "${CONFIG:-none}" --socket "${AT:-$socket}" --ready-fd 3 "$@" 2>>"$dir/log" 3>"$fifo" &
         daemon=$!
         pids+=("$daemon")
         if ! read -r -t 30 _ <"$fifo"; then

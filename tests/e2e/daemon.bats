@@ -6,7 +6,7 @@
 load common
 
 bad() {
-        run "$BIGFILED_PROGRAM" --socket "$socket" "$@"
+        run "$BIGFILED_PROGRAM" --config none --socket "$socket" "$@"
         [ "$status" -eq 64 ]
         [ ! -e "$socket" ]
 }
@@ -30,17 +30,17 @@ cannot() {
         [ -z "$stderr" ]
 }
 
-@test "--help fits a screen and names every option" {
+@test "--help names every option, on a line of its own" {
         local option
 
         run --separate-stderr "$BIGFILED_PROGRAM" --help
         [ "$status" -eq 0 ]
         [ -z "$stderr" ]
-        [ "${#lines[@]}" -le 24 ]
-        for option in --socket --pool --spill-dir --spill-size --room-timeout --reclaim-batch --socket-mode --socket-group --no-lend --ready-fd --private-fd --log-level \
+        [ "${#lines[@]}" -le 40 ]
+        for option in --socket --pool --spill-dir --spill-size --room-timeout --reclaim-batch --socket-mode --socket-group --no-lend --lend --ready-fd --private-fd --log-level \
                 --uid-peers --uid-handles --uid-mappings --uid-dirty \
-                --version --help; do
-                says "  $option "
+                --config --check-config '-q, --quiet' '-v, --verbose' --version '-h, --help'; do
+                says $'\n'"  $option "
         done
 }
 
@@ -149,7 +149,7 @@ cannot() {
 
 @test "a path that is served already" {
         start_daemon
-        cannot 71 "$BIGFILED_PROGRAM" --socket "$socket"
+        cannot 71 "$BIGFILED_PROGRAM" --config none --socket "$socket"
         says "cannot listen at $socket: it is served already"
         says "--socket"
         "$BFCTL_PROGRAM" status
@@ -163,7 +163,7 @@ cannot() {
         start_daemon # leaves a socket behind, so that all find one that is abandoned
         end_daemon KILL
         for ((i = 0; i < 8; i++)); do
-                "$BIGFILED_PROGRAM" --socket "$socket" 2>"$dir/log$i" 3>&- &
+                "$BIGFILED_PROGRAM" --config none --socket "$socket" 2>"$dir/log$i" 3>&- &
                 started+=($!)
                 pids+=($!)
         done
@@ -183,16 +183,16 @@ cannot() {
 
 @test "a file that is no socket is left alone" {
         echo precious >"$socket"
-        cannot 71 "$BIGFILED_PROGRAM" --socket "$socket"
+        cannot 71 "$BIGFILED_PROGRAM" --config none --socket "$socket"
         says "cannot listen at $socket"
         [ "$(cat "$socket")" = precious ]
 }
 
 @test "a folder that is not there, or not writable" {
         need_root
-        cannot 71 "$BIGFILED_PROGRAM" --socket "$dir/no/socket"
+        cannot 71 "$BIGFILED_PROGRAM" --config none --socket "$dir/no/socket"
         says "cannot listen at $dir/no/socket: No such file or directory"
-        cannot 71 $nobody "$BIGFILED_PROGRAM" --socket "$dir/socket"
+        cannot 71 $nobody "$BIGFILED_PROGRAM" --config none --socket "$dir/socket"
         says "cannot listen at $dir/socket: Permission denied"
 }
 
@@ -200,7 +200,7 @@ cannot() {
         local long
 
         long=$dir/$(printf 'x%.0s' {1..100})
-        cannot 71 "$BIGFILED_PROGRAM" --socket "$long"
+        cannot 71 "$BIGFILED_PROGRAM" --config none --socket "$long"
         says "File name too long"
         [ -z "$(ls -A "$dir")" ]
 }
@@ -221,7 +221,7 @@ cannot() {
 @test "a group it may not give the socket to: said, and no socket left" {
         need_root
         chmod 777 "$dir"
-        cannot 71 $nobody "$BIGFILED_PROGRAM" --socket "$socket" --socket-group 0
+        cannot 71 $nobody "$BIGFILED_PROGRAM" --config none --socket "$socket" --socket-group 0
         says "cannot give $socket to group 0: Operation not permitted"
         [ -z "$(ls -A "$dir")" ]
 }
@@ -229,12 +229,12 @@ cannot() {
 @test "a kernel that is too old: what it lacks, and which Linux has it" {
         export BIGFILED_TEST_UFFD_FEATURES=0x1fff # what Linux 6.1 has
 
-        cannot 69 "$BIGFILED_PROGRAM" --socket "$socket"
+        cannot 69 "$BIGFILED_PROGRAM" --config none --socket "$socket"
         says "lacks POISON (Linux 6.6)"
         says "bigfiled needs Linux 6.6 or newer"
         [ ! -e "$socket" ]
         export BIGFILED_TEST_UFFD_FEATURES=0
-        cannot 69 "$BIGFILED_PROGRAM" --socket "$socket"
+        cannot 69 "$BIGFILED_PROGRAM" --config none --socket "$socket"
         for feature in MISSING_SHMEM MISSING_HUGETLBFS PAGEFAULT_FLAG_WP MINOR_HUGETLBFS MINOR_SHMEM WP_HUGETLBFS_SHMEM POISON; do
                 says "$feature (Linux "
         done

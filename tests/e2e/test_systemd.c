@@ -2,17 +2,23 @@
 
 /* What the daemon and systemd say to each other: readiness, the end, and a socket that was there first. Here the test plays systemd. */
 
+#include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "chan.h"
@@ -31,17 +37,31 @@ static int notify_socket(struct rig *rig) {
         return fd;
 }
 
-/* The next notification has this line. */
+static bool has_line(const char *text, const char *line) {
+        size_t n = strlen(line);
+
+        for (const char *at = text; (at = strstr(at, line)); at += n)
+                if ((at == text || at[-1] == '\n') && (at[n] == '\0' || at[n] == '\n'))
+                        return true;
+        return false;
+}
+
+/* Hears what the daemon says until there is this line, or one that begins so if it ends with *. The notification it came in is left in text. The watchdog sets the end. */
+static void hear_in(int fd, const char *expected, char text[static 512]) {
+        for (;;) {
+                ssize_t n = recv(fd, text, 511, 0);
+
+                assert_true(n > 0);
+                text[n] = '\0';
+                if (expected[strlen(expected) - 1] == '*' ? strncmp(text, expected, strlen(expected) - 1) == 0 : has_line(text, expected))
+                        return;
+        }
+}
+
 static void assert_notified(int fd, const char *expected) {
         char text[512];
-        ssize_t n = recv(fd, text, sizeof(text) - 1, 0); /* the watchdog sets the end */
 
-        assert_true(n > 0);
-        text[n] = '\0';
-        for (char *rest = text, *line; (line = strsep(&rest, "\n"));)
-                if (strcmp(line, expected) == 0)
-                        return;
-        fail_msg("\"%s\" is not in \"%s\"", expected, text);
+        hear_in(fd, expected, text);
 }
 
 static void test_it_says_when_it_serves_and_when_it_ends(void **state) {
@@ -53,6 +73,139 @@ static void test_it_says_when_it_serves_and_when_it_ends(void **state) {
         assert_notified(notify, "READY=1");
         assert_int_equal(daemonproc_stop(&rig->daemon), 0);
         assert_notified(notify, "STOPPING=1");
+        close(notify);
+}
+
+/* systemd compares the time with that of its own request. */
+static void test_it_says_when_it_reads_its_configuration_again(void **state) {
+        struct rig *rig = rig_here(state);
+        int notify = notify_socket(rig);
+        unsigned long long usec = 0;
+        struct timespec before;
+        char text[512];
+
+        rig_daemon(rig, NULL);
+        unsetenv("NOTIFY_SOCKET");
+        assert_notified(notify, "READY=1");
+        clock_gettime(CLOCK_MONOTONIC, &before);
+        assert_int_equal(kill(rig->daemon.pid, SIGHUP), 0);
+        hear_in(notify, "RELOADING=1", text);
+        assert_int_equal(sscanf(strstr(text, "MONOTONIC_USEC="), "MONOTONIC_USEC=%llu", &usec), 1);
+        assert_true(usec >= (unsigned long long) before.tv_sec * 1000000 + (unsigned long long) before.tv_nsec / 1000);
+        assert_notified(notify, "READY=1");
+        assert_int_equal(daemonproc_stop(&rig->daemon), 0);
+        close(notify);
+}
+
+/* In words, when something has happened; what was said is not said again. */
+static void test_it_says_how_it_is(void **state) {
+        struct rig *rig = rig_here(state);
+        int notify = notify_socket(rig);
+        struct bf_client *client;
+        uint64_t *map;
+
+        rig_daemon(rig, "--pool", "1M", NULL);
+        unsetenv("NOTIFY_SOCKET");
+        assert_notified(notify, "STATUS=Serving 0 clients: 0 B of 1.0 MiB in use, 0 B dirty, 0 B spilled");
+        client = rig_client(rig);
+        assert_notified(notify, "STATUS=Serving 1 client: 0 B of 1.0 MiB in use, 0 B dirty, 0 B spilled");
+        map = rig_map(rig_open(client, rig_identity(rig, "data", 10), O_RDWR, 0), 0, 10);
+        *rig_word(map, 3, 0) = *rig_word(map, 4, 0);
+        (void) rig_client(rig);
+        assert_notified(notify, "STATUS=Serving 2 clients: 8.0 KiB of 1.0 MiB in use, 4.0 KiB dirty, 0 B spilled");
+        close(notify);
+}
+
+/* --- the watchdog --------------------------------------------------------------------------------------------------------------------------------- */
+
+/* The thread of the daemon with that name; skips the test if it cannot be stopped. */
+static pid_t stop_thread(pid_t pid, const char *name) {
+        char path[300], comm[32] = "";
+        pid_t tid = 0;
+        DIR *dir;
+
+        snprintf(path, sizeof(path), "/proc/%d/task", pid);
+        dir = opendir(path);
+        assert_non_null(dir);
+        for (struct dirent *entry; !tid && (entry = readdir(dir));) {
+                FILE *file;
+
+                snprintf(path, sizeof(path), "/proc/%d/task/%s/comm", pid, entry->d_name);
+                file = fopen(path, "re");
+                if (file && fgets(comm, sizeof(comm), file) && strncmp(comm, name, strlen(name)) == 0)
+                        tid = atoi(entry->d_name);
+                if (file)
+                        fclose(file);
+        }
+        closedir(dir);
+        assert_int_not_equal(tid, 0);
+        if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0) {
+                print_message("skipped: no right to stop a thread of the daemon\n");
+                skip();
+        }
+        assert_int_equal(ptrace(PTRACE_INTERRUPT, tid, NULL, NULL), 0);
+        assert_int_equal(waitpid(tid, NULL, __WALL), tid);
+        return tid;
+}
+
+static void forget_notifications(int fd) {
+        char text[512];
+
+        while (recv(fd, text, sizeof(text), MSG_DONTWAIT) > 0)
+                ;
+}
+
+/* Waits until its main thread has been woken that often. */
+static void let_it_wake(struct rig *rig, unsigned times) {
+        struct daemonproc_usage before, now;
+
+        assert_int_equal(daemonproc_usage(&rig->daemon, &before), 0);
+        do
+                assert_int_equal(daemonproc_usage(&rig->daemon, &now), 0);
+        while (now.n_wakeups < before.n_wakeups + times);
+}
+
+/* A daemon whose pager hangs is not heard, though its main loop goes on; one whose pager goes on again is. */
+static void test_the_watchdog(void **state) {
+        struct rig *rig = rig_here(state);
+        int notify = notify_socket(rig);
+        char text[512];
+        pid_t tid;
+
+        setenv("WATCHDOG_USEC", "200000", 1);
+        rig_daemon(rig, NULL);
+        unsetenv("NOTIFY_SOCKET");
+        unsetenv("WATCHDOG_USEC");
+        for (unsigned i = 0; i < 3; i++)
+                assert_notified(notify, "WATCHDOG=1");
+        tid = stop_thread(rig->daemon.pid, "pager 0");
+        while (!daemonproc_says(&rig->daemon, "1 pager threads have not answered"))
+                sched_yield();
+        forget_notifications(notify);
+        let_it_wake(rig, 5);
+        assert_true(recv(notify, text, sizeof(text), MSG_DONTWAIT) < 0);
+        assert_int_equal(ptrace(PTRACE_DETACH, tid, NULL, NULL), 0);
+        assert_notified(notify, "WATCHDOG=1");
+        assert_int_equal(daemonproc_stop(&rig->daemon), 0);
+        close(notify);
+}
+
+/* Nobody asks for it: no timer runs. */
+static void test_without_a_watchdog_nothing_wakes_it(void **state) {
+        struct rig *rig = rig_here(state);
+        int notify = notify_socket(rig);
+        struct daemonproc_usage before, after;
+        char text[512];
+
+        rig_daemon(rig, NULL);
+        unsetenv("NOTIFY_SOCKET");
+        assert_notified(notify, "STATUS=*");
+        assert_int_equal(daemonproc_usage(&rig->daemon, &before), 0);
+        poll(NULL, 0, 1500);
+        assert_int_equal(daemonproc_usage(&rig->daemon, &after), 0);
+        assert_int_equal(after.n_wakeups, before.n_wakeups);
+        assert_true(recv(notify, text, sizeof(text), MSG_DONTWAIT) < 0);
+        assert_int_equal(daemonproc_stop(&rig->daemon), 0);
         close(notify);
 }
 
@@ -71,7 +224,7 @@ static pid_t start_with_socket(int listener) {
                 fcntl(listener, F_SETFD, 0);
         else
                 dup2(listener, LISTEN_FD);
-        execl(getenv("BIGFILED_PROGRAM"), "bigfiled", "--pool", "1M", (char *) NULL);
+        execl(getenv("BIGFILED_PROGRAM"), "bigfiled", "--config", "none", "--pool", "1M", (char *) NULL);
         _exit(127);
 }
 
@@ -199,6 +352,10 @@ static void test_restarts_under_load(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_it_says_when_it_serves_and_when_it_ends),
+                RIG_TEST(test_it_says_when_it_reads_its_configuration_again),
+                RIG_TEST(test_it_says_how_it_is),
+                RIG_TEST(test_the_watchdog),
+                RIG_TEST(test_without_a_watchdog_nothing_wakes_it),
                 RIG_TEST(test_it_serves_the_socket_that_systemd_made),
                 RIG_TEST(test_restarts_under_load),
         };

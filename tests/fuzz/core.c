@@ -15,12 +15,12 @@
 
 #include "account.h"
 #include "chan.h"
+#include "cmdline.h"
 #include "commons.h"
 #include "core.h"
 #include "crew.h"
 #include "log.h"
 #include "loop.h"
-#include "options.h"
 #include "server.h"
 #include "uffd.h"
 
@@ -90,9 +90,9 @@ static void core_make_directory(void) {
 static void core_set_options(void) {
         const char *level = getenv("BF_FUZZ_LOG");
         static char *argv[] = { (char *) "fuzz", (char *) "--pool", (char *) "512K", (char *) "--room-timeout", (char *) "0.02",
-                                (char *) "--log-level", (char *) "error", NULL };
+                                (char *) "--log-level", (char *) "error", (char *) "--config", (char *) "none", NULL };
 
-        CORE_CHECK(options_parse(sizeof(argv) / sizeof(*argv) - 1, argv, &core.options) == OPTIONS_RUN);
+        CORE_CHECK(cmdline_read(sizeof(argv) / sizeof(*argv) - 1, argv, &core.options) == CMDLINE_RUN);
         account_limits_default(&core.options.limits, CORE_DESCRIPTORS);
         core.options.pager.spill_dir = core.directory;
         core.options.pager.spill_dir_fd = open(core.directory, O_DIRECTORY | O_RDONLY | O_CLOEXEC);

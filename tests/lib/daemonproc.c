@@ -57,8 +57,8 @@ bool daemonproc_says(const struct daemonproc *daemonproc, const char *text) {
 
 /* In the new process. log and ready are the only descriptors it is to have beside its input. */
 static _Noreturn void run_program(const char *program, const struct daemonproc *daemonproc, int log, int ready, const char *const *options) {
-        const char *args[ARGS_MAX] = { program, "--socket", daemonproc->socket, "--ready-fd", "3" };
-        size_t n = 5;
+        const char *args[ARGS_MAX] = { program, "--config", "none", "--socket", daemonproc->socket, "--ready-fd", "3" };
+        size_t n = 7;
 
         for (; options && *options && n < ARGS_MAX - 1; options++)
                 args[n++] = *options;
