@@ -17,8 +17,8 @@
 #include "adopt.h"
 #include "drop.h"
 #include "fileh.h"
+#include "fileh_name.h"
 #include "inject.h"
-#include "log.h"
 #include "mutant.h"
 #include "opening.h"
 #include "pager.h"
@@ -47,7 +47,7 @@ static enum job_result adopt_end(struct adopt *adopt) {
                 pagemap_take_over(&fileh->map);
                 INJECT(ADOPT_TAKEN_OVER);
                 ledger_file_set_sync(&fileh->ledger, false);
-                log_info("fileh %u: taken up with %llu pages, %u of them dirty", fileh->id, (unsigned long long) fileh->map.n_used, fileh->dirty.n);
+                fileh_info(fileh, "taken up from another daemon, with %llu pages, %u of them dirty", (unsigned long long) fileh->map.n_used, fileh->dirty.n);
         }
         fileh->ledger.memory.table_put(&fileh->ledger.memory, adopt->capacity, adopt->words);
         fileh->is_broken = adopt->error < 0;

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "fileh.h"
+#include "fileh_name.h"
 #include "flush.h"
 #include "inject.h"
-#include "log.h"
 
 void flush_begin(struct fileh *fileh) {
         ledger_file_set_sync(&fileh->ledger, true);
@@ -13,11 +13,11 @@ void flush_begin(struct fileh *fileh) {
 }
 
 void flush_report(const struct fileh *fileh, int error) {
-        log_warning("fileh %u: cannot flush the file to stable storage: %s: all that was stored since it last was is in doubt: %u pages of earlier writeouts are dirty again", fileh->id,
-                    strerror(-error), fileh->unsynced.n);
+        fileh_warning(fileh, error, "cannot flush it to stable storage: %s: all that was stored since it last was is in doubt: %u pages of earlier writeouts are dirty again",
+                      strerror(-error), fileh->unsynced.n);
         if (fileh->n_unsynced_gone > 0)
-                log_warning("fileh %u: %llu pages in doubt are no longer in RAM: the file may have lost them (a writeout with SYNC keeps its pages until it knows)", fileh->id,
-                            (unsigned long long) fileh->n_unsynced_gone);
+                fileh_warning(fileh, error, "%llu pages in doubt are no longer in RAM: the file may have lost them (a writeout with SYNC keeps its pages until it knows)",
+                              (unsigned long long) fileh->n_unsynced_gone);
 }
 
 bool flush_settle(struct fileh *fileh, int error, unsigned n_max) {

@@ -10,8 +10,8 @@
 #include "absent.h"
 #include "claim.h"
 #include "fileh.h"
+#include "fileh_name.h"
 #include "handle.h"
-#include "log.h"
 #include "pager.h"
 
 int handle_new(struct fileh *fileh, uint64_t peer, int uffd, bool readonly, struct handle **ret) {
@@ -68,7 +68,7 @@ void handle_set_shown(struct handle *handle) {
         handle_stop_expecting(handle);
         handle->is_shown = true;
         if (handle->claim_fd >= 0 && handle_claim(handle) < 0)
-                log_warning("fileh %u: somebody holds locks on its memory: a user of it would not be missed after a restart", handle->fileh->id);
+                fileh_warning(handle->fileh, 0, "somebody holds locks on its memory: a user of it would not be missed after a restart");
         absent_wake_all(handle->fileh->pager);
 }
 

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "fileh.h"
+#include "fileh_name.h"
 #include "inject.h"
 #include "load.h"
-#include "log.h"
 #include "mapping.h"
 #include "pager.h"
 #include "place.h"
@@ -265,9 +265,8 @@ static int load_tell_truncated(const struct load *load) {
         if (load->is_unspill)
                 return -EIO;
         if (!fileh->is_truncated)
-                log_warning("fileh %u: the file (inode %llu) ends before byte %llu of %llu: it was truncated, and touching what is gone fails", fileh->id,
-                            (unsigned long long) fileh->identity.inode, (unsigned long long) (load->request.offset + load->request.length),
-                            (unsigned long long) fileh->size);
+                fileh_warning(fileh, -ENXIO, "it ends before byte %llu of %llu: it was truncated, and touching what is gone fails",
+                              (unsigned long long) (load->request.offset + load->request.length), (unsigned long long) fileh->size);
         fileh->is_truncated = true;
         return -ENXIO;
 }
@@ -279,6 +278,9 @@ static void load_on_read(struct store_request *request, int error) {
 
         INJECT(LOAD_READ);
         load_place_good(load, n_good);
+        if (n_good < n_read && n_read == 1 && error < 0)
+                fileh_warning(load->fileh, error, "cannot load %s at byte %llu: %s (who touches it gets SIGBUS)", load->is_unspill ? "what was spilled of it" : "it",
+                              (unsigned long long) load->request.offset, strerror(-error));
         if (n_good < n_read && n_read == 1)
                 load_fail(load, 1, error < 0 ? error : load_tell_truncated(load));
         if (load->n_ended == load->n_blocks) {

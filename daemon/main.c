@@ -16,6 +16,7 @@
 #include "commons.h"
 #include "crew.h"
 #include "inject.h"
+#include "journal.h"
 #include "log.h"
 #include "loop.h"
 #include "notify.h"
@@ -242,6 +243,7 @@ static void main_leave(const struct daemon *d) {
 
 static void main_tear_down(struct daemon *d) {
         notify_stopping();
+        log_flush();
         main_stop_listening(d);
         main_leave(d);
         server_free(d->server);
@@ -279,6 +281,7 @@ int main(int argc, char **argv) {
 
         if (inject_begin(argc, argv))
                 return EX_OK;
+        journal_begin();
         switch (cmdline_read(argc, argv, &d.options)) {
         case CMDLINE_DONE:
                 return EX_OK;

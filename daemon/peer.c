@@ -43,6 +43,7 @@ struct peer {
         int pidfd; /* -1: the process is not to be seen from here */
         struct ucred cred;
         char name[48];
+        struct log_about about;
         struct account *account; /* of its user */
         bool is_refused;         /* he has too many: it is told so, and no more */
         bool shows;              /* a handle that it had with another daemon, and its mappings: no limit of the user's takes them from him */
@@ -196,8 +197,8 @@ static void peer_refuse(struct peer *peer, const union wire_msg *request, int er
 /* A user has too much. It is said in the log once: he could ask again and again. */
 static int peer_refuse_more(struct peer *peer, enum account_item item, const char *what, const char *option) {
         if (account_may_warn(peer->account, item))
-                log_warning("uid %u has %llu %s and gets no more (see --%s)", (unsigned) peer->cred.uid,
-                            (unsigned long long) peer->host->commons->accounts.limits.max[item], what, option);
+                log_about(LOG_LEVEL_WARNING, &peer->about, "uid %u has %llu %s and gets no more (see --%s)", (unsigned) peer->cred.uid,
+                          (unsigned long long) peer->host->commons->accounts.limits.max[item], what, option);
         return -EUSERS;
 }
 
@@ -478,6 +479,7 @@ static int peer_identify(struct peer *peer) {
         if (getsockopt(peer->fd, SOL_SOCKET, SO_PEERCRED, &peer->cred, &length) < 0)
                 return -errno;
         snprintf(peer->name, sizeof(peer->name), "pid %d, uid %u", (int) peer->cred.pid, (unsigned) peer->cred.uid);
+        peer->about = (struct log_about) { .pid = peer->cred.pid, .has_uid = true, .uid = peer->cred.uid };
         peer->pidfd = peer->cred.pid > 0 ? (int) syscall(SYS_pidfd_open, peer->cred.pid, 0) : -1;
         return 0;
 }
@@ -577,4 +579,8 @@ uint64_t peer_id(const struct peer *peer) {
 
 const char *peer_name(const struct peer *peer) {
         return peer->name;
+}
+
+const struct log_about *peer_about(const struct peer *peer) {
+        return &peer->about;
 }

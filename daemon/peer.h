@@ -11,6 +11,7 @@
 
 #include "commons.h"
 #include "crew.h"
+#include "log.h"
 #include "loop.h"
 
 struct peer;
@@ -35,6 +36,9 @@ uint64_t peer_id(const struct peer *peer);
 
 /* "pid 12, uid 34", for messages. The text is the peer's. */
 const char *peer_name(const struct peer *peer);
+
+/* The same for the log; the peer's. */
+const struct log_about *peer_about(const struct peer *peer);
 
 /* Sends a reply that a pager made; takes its descriptors. The peer may be gone after it. */
 void peer_reply(struct peer *peer, const struct pager_reply *reply);

@@ -112,8 +112,9 @@ int quota_wait(struct mapping *mapping, uint64_t block) {
         atomic_fetch_or(&fileh->account->waiting, quota_bit(pager));
         pager->quota_is_freed |= quota_has_left(fileh); /* something may have been stored just before others knew */
         if (account_may_warn(fileh->account, ACCOUNT_DIRTY_BYTES))
-                log_warning("uid %u has all the dirty bytes that he may have: his writes wait until he stores or discards some (see --uid-dirty)",
-                            (unsigned) fileh->account->uid);
+                log_about(LOG_LEVEL_WARNING, &(struct log_about) { .has_uid = true, .uid = fileh->account->uid },
+                          "uid %u has all the dirty bytes that he may have: his writes wait until he stores or discards some (see --uid-dirty)",
+                          (unsigned) fileh->account->uid);
         quota_set_timer(pager);
         return 0;
 }

@@ -47,7 +47,7 @@ static void server_remove(struct server_peer *p) {
 static void server_on_gone(struct peer_host *host, struct peer *peer, const char *why) {
         struct server *server = (struct server *) ((char *) host - offsetof(struct server, host));
 
-        log_debug("client %llu (%s) is gone: %s", (unsigned long long) peer_id(peer), peer_name(peer), why);
+        log_about(LOG_LEVEL_DEBUG, peer_about(peer), "client %llu (%s) is gone: %s", (unsigned long long) peer_id(peer), peer_name(peer), why);
         server_remove(server_find(server, peer_id(peer)));
         status_changed(server->params.status);
         if (server->params.listen_fd < 0)
@@ -69,7 +69,7 @@ static int server_add(struct server *server, int fd) {
         LIST_INSERT_HEAD(&server->peers, p, entry);
         INJECT(SERVER_ACCEPTED);
         status_changed(server->params.status);
-        log_debug("client %llu: %s", (unsigned long long) peer_id(p->peer), peer_name(p->peer));
+        log_about(LOG_LEVEL_DEBUG, peer_about(p->peer), "client %llu: %s", (unsigned long long) peer_id(p->peer), peer_name(p->peer));
         return 0;
 }
 
@@ -108,7 +108,7 @@ static void server_on_reply(struct server *server, const struct pager_reply *rep
                 for (unsigned i = 0; i < reply->n_fds; i++)
                         close(reply->fds[i]);
         } else if (reply->is_drop) {
-                log_warning("client (%s) is disconnected: %s", peer_name(p->peer), reply->why);
+                log_about(LOG_LEVEL_WARNING, peer_about(p->peer), "client (%s) is disconnected: %s", peer_name(p->peer), reply->why);
                 server_on_gone(&server->host, p->peer, reply->why);
         } else
                 peer_reply(p->peer, reply);

@@ -17,6 +17,7 @@
 
 #include "drop.h"
 #include "fileh.h"
+#include "fileh_name.h"
 #include "handle.h"
 #include "inject.h"
 #include "load.h"
@@ -128,8 +129,8 @@ static void spill_failed(struct pager *pager, int error) {
 /* The place of a page may lie where no file of that file system goes: that is about this fileh alone. */
 static void spill_is_unfit(struct fileh *fileh) {
         if (!fileh->is_unfit)
-                log_warning("cannot spill changes of a file of %llu bytes: no file for that can be so large (when they fill the pool, who needs room waits)",
-                            (unsigned long long) fileh->size);
+                fileh_warning(fileh, -EFBIG, "cannot spill changes of a file of %llu bytes: no file for that can be so large (when they fill the pool, who needs room waits)",
+                              (unsigned long long) fileh->size);
         fileh->is_unfit = true;
 }
 

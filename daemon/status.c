@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "commons.h"
+#include "log.h"
 #include "loop.h"
 #include "notify.h"
 #include "size.h"
@@ -76,6 +77,7 @@ void status_refresh(struct status *status) {
 
         if (!status->timer)
                 return;
+        log_flush();
         status_write(status->commons, text);
         if (strcmp(text, status->told) == 0)
                 return;

@@ -35,6 +35,7 @@ struct store_kind {
         void (*write)(struct store *store, struct store_request *request);
         void (*sync)(struct store *store, struct store_request *request); /* what was written is on stable storage when it ends */
         void (*free)(struct store *store);                                /* no request is under way */
+        int (*fd)(const struct store *store);                             /* of the file, the store's; NULL: there is none */
 
         /* Reads all of it if that can be done without waiting; NULL: it never can. */
         bool (*read_now)(struct store *store, void *buf, uint64_t offset, uint32_t length);
@@ -54,6 +55,11 @@ static inline void store_write(struct store *store, struct store_request *reques
 
 static inline void store_sync(struct store *store, struct store_request *request) {
         store->kind->sync(store, request);
+}
+
+/* For saying which file it is; -1: none. */
+static inline int store_fd(const struct store *store) {
+        return store->kind->fd ? store->kind->fd(store) : -1;
 }
 
 static inline void store_free(struct store *store) {

@@ -108,6 +108,10 @@ static void store_file_sync(struct store *store, struct store_request *request) 
         ring_sync(file->ring, &request->op, file->writer_fd);
 }
 
+static int store_file_fd(const struct store *store) {
+        return ((const struct store_file *) store)->fd;
+}
+
 static void store_file_free(struct store *store) {
         struct store_file *file = store_file_of(store);
 
@@ -123,6 +127,7 @@ static const struct store_kind store_file_kind = {
         .write = store_file_write,
         .sync = store_file_sync,
         .free = store_file_free,
+        .fd = store_file_fd,
         .read_now = store_file_read_now,
 };
 

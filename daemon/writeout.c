@@ -29,11 +29,11 @@
 #include "blocksort.h"
 #include "drop.h"
 #include "fileh.h"
+#include "fileh_name.h"
 #include "flush.h"
 #include "handle.h"
 #include "inject.h"
 #include "load.h"
-#include "log.h"
 #include "store.h"
 #include "writeout.h"
 
@@ -109,7 +109,7 @@ static bool writeout_is_held(struct writeout *w) {
         if (w->patience == 0)
                 w->patience = ring_now() + pager->options.room_timeout_usec;
         if (ring_now() >= w->patience) {
-                log_warning("fileh %u: a writeout is refused: another user of the file has not come back since the daemon started", w->fileh->id);
+                fileh_warning(w->fileh, -EBUSY, "a writeout is refused: another user of the file has not come back since the daemon started");
                 w->error = -EBUSY;
                 return false;
         }
@@ -453,6 +453,8 @@ static void writeout_finish_run(struct writeout *w, struct writeout_run *run) {
         uint64_t n_good = w->error < 0 ? 0 : run->n_good; /* after an error of an earlier run none counts, whatever became of it */
 
         INJECT(WRITEOUT_STORED);
+        if (w->error == 0 && run->error < 0)
+                fileh_warning(fileh, run->error, "cannot store changes: %s (they are dirty still, and who asked for it is told)", strerror(-run->error));
         if (w->error == 0)
                 w->error = run->error;
         STAILQ_REMOVE_HEAD(&w->runs, entry);
