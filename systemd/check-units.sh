@@ -11,7 +11,7 @@ command -v systemd-analyze >/dev/null || exit 77
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 daemon=$(realpath "$3")
-sed "s|^ExecStart=[^ ]*|ExecStart=$daemon|" "$1" >"$dir/bigfiled.service"
+sed -E "s,^(Exec(Start|Reload))=[^ ]*/bigfiled ,\1=$daemon ," "$1" >"$dir/bigfiled.service"
 cp "$2" "$dir/bigfiled.socket"
 systemd-analyze verify --man=no --recursive-errors=no "$dir/bigfiled.service" "$dir/bigfiled.socket"
 systemd-analyze security --offline=true --no-pager --threshold="$exposure_max" "$dir/bigfiled.service"
