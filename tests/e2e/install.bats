@@ -53,6 +53,10 @@ compile() {
         [ -z "$(readelf -d "$libdir/libbfclient.so" | grep NEEDED | grep -v 'libc\.so\|ld-linux')" ] # it needs nothing else to be installed
 }
 
+@test "the list of symbols of the Debian package is that of the library" {
+        diff <(exported) <(sed -n 's/^ \(bf_[a-z_]*\)@.*/\1/p' "$SOURCE_ROOT/debian/libbfclient0.symbols")
+}
+
 @test "the header is C99, C11 and C++, by itself" {
         local standard
 
