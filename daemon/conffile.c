@@ -32,7 +32,7 @@ static void __attribute__((format(printf, 2, 3))) conffile_fault(struct conffile
         va_start(args, format);
         vsnprintf(text, sizeof(text), format, args);
         va_end(args);
-        log_error("%s:%u: %s", conffile->path, conffile->line, text);
+        log_each(LOG_LEVEL_ERROR, "%s:%u: %s", conffile->path, conffile->line, text);
         conffile->n_faults++;
 }
 
@@ -126,7 +126,7 @@ static int conffile_on_pair(void *owner, const char *section, const char *key, c
 /* Returns the error, and tells of it unless what is wrong inside the file was told already. */
 static int conffile_failed(const char *path, int error) {
         if (error < 0 && error != -EINVAL)
-                log_error("cannot read %s: %s", path, strerror(-error));
+                log_each(LOG_LEVEL_ERROR, "cannot read %s: %s", path, strerror(-error));
         return error;
 }
 

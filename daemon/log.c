@@ -138,7 +138,7 @@ void log_write(enum log_level level, struct log_site *site, const struct log_abo
         log_make_one_line(text);
         pthread_mutex_lock(&log_mutex);
         log_tell_suppressed(now);
-        if (level == LOG_LEVEL_DEBUG || ratelimit_passes(&site->limit, now))
+        if (!site || level == LOG_LEVEL_DEBUG || ratelimit_passes(&site->limit, now))
                 log_out(level, text, about);
         else
                 log_suppress(site, level, text);

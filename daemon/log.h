@@ -58,7 +58,7 @@ void log_set_sink(log_sink *sink);
 /* Tells what was suppressed and not told yet: what is told by itself with the next message, if there is one. */
 void log_flush(void);
 
-/* about NULL: nothing. */
+/* site NULL: never suppressed; about NULL: nothing. */
 void log_write(enum log_level level, struct log_site *site, const struct log_about *about, const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 extern atomic_int log_max_level; /* read by the macros, so that a message that is not wanted costs one comparison */
@@ -69,6 +69,10 @@ extern atomic_int log_max_level; /* read by the macros, so that a message that i
                 if ((int) (level) <= atomic_load_explicit(&log_max_level, memory_order_relaxed)) \
                         log_write(level, &log_site_here, about, __VA_ARGS__); \
         })
+/* What only the person who runs the daemon can bring about: each time. */
+#define log_each(level, ...) \
+        ((int) (level) <= atomic_load_explicit(&log_max_level, memory_order_relaxed) ? log_write(level, NULL, NULL, __VA_ARGS__) : (void) 0)
+
 #define log_error(...) log_about(LOG_LEVEL_ERROR, NULL, __VA_ARGS__)
 #define log_warning(...) log_about(LOG_LEVEL_WARNING, NULL, __VA_ARGS__)
 #define log_info(...) log_about(LOG_LEVEL_INFO, NULL, __VA_ARGS__)

@@ -100,10 +100,22 @@ static const char *main_socket_path(const struct daemon *d) {
         return d->options.socket_path ? d->options.socket_path : OPTIONS_SOCKET_DEFAULT;
 }
 
+/* The socket that systemd made, unless another one is asked for; -1: none. */
+static int main_take_listening(const struct daemon *d) {
+        int fd = notify_listen_fd();
+        char path[CHAN_PATH_MAX];
+
+        if (fd < 0 || !d->options.socket_path || (chan_path(fd, path) == 0 && strcmp(path, d->options.socket_path) == 0))
+                return fd;
+        log_warning("the socket that systemd made is not served: socket is %s", d->options.socket_path);
+        close(fd);
+        return -1;
+}
+
 static int main_listen(struct daemon *d, int *ret_fd) {
         const struct options *o = &d->options;
         const char *path = main_socket_path(d);
-        int fd = o->socket_path ? -1 : notify_listen_fd(), r;
+        int fd = main_take_listening(d), r;
 
         if (fd >= 0) {
                 *ret_fd = fd;

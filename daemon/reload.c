@@ -28,10 +28,10 @@ static bool reload_judge(const struct options *now, const struct options *next, 
         option_show(now, row, before);
         option_show(next, row, after);
         if (row->when == OPTION_RESTART) {
-                log_warning("%s: %s instead of %s when bigfiled is restarted: it cannot change before", row->key, after, before);
+                log_each(LOG_LEVEL_WARNING, "%s: %s instead of %s when bigfiled is restarted: it cannot change before", row->key, after, before);
                 return false;
         }
-        log_info("%s: %s, it was %s", row->key, after, before);
+        log_each(LOG_LEVEL_INFO, "%s: %s, it was %s", row->key, after, before);
         return true;
 }
 
@@ -65,7 +65,7 @@ static void reload_apply(const struct reload *reload, uint64_t spill_bytes_befor
         accounts_set_limits(&reload->commons->accounts, &options->limits);
         pool_resize(&reload->commons->pool, options->pool_bytes);
         if (crew_tune(reload->crew, &options->pager) < 0)
-                log_error("no memory to tell all pagers what has changed: reload again");
+                log_each(LOG_LEVEL_ERROR, "no memory to tell all pagers what has changed: reload again");
 }
 
 bool reload_run(const struct reload *reload) {
@@ -73,12 +73,12 @@ bool reload_run(const struct reload *reload) {
         struct options next;
 
         if (cmdline_read_again(reload->argc, reload->argv, &next) != CMDLINE_RUN) {
-                log_error("the configuration is not taken: all stays as it was");
+                log_each(LOG_LEVEL_ERROR, "the configuration is not taken: all stays as it was");
                 return false;
         }
         settle_limits(&next);
         if (reload_take_over(reload->options, &next) == 0)
-                log_info("the configuration was read again: nothing of what is in force has changed");
+                log_each(LOG_LEVEL_INFO, "the configuration was read again: nothing of what is in force has changed");
         reload_apply(reload, spill_bytes_before);
         options_fini(&next);
         return true;

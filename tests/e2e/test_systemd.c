@@ -210,7 +210,7 @@ static void test_without_a_watchdog_nothing_wakes_it(void **state) {
 }
 
 /* As systemd starts a service that has a socket. */
-static pid_t start_with_socket(int listener) {
+static pid_t start_with_socket_and(int listener, const char *socket_option) {
         pid_t pid = fork();
         char text[16];
 
@@ -224,8 +224,12 @@ static pid_t start_with_socket(int listener) {
                 fcntl(listener, F_SETFD, 0);
         else
                 dup2(listener, LISTEN_FD);
-        execl(getenv("BIGFILED_PROGRAM"), "bigfiled", "--config", "none", "--pool", "1M", (char *) NULL);
+        execl(getenv("BIGFILED_PROGRAM"), "bigfiled", "--config", "none", "--pool", "1M", socket_option ? "--socket" : NULL, socket_option, (char *) NULL);
         _exit(127);
+}
+
+static pid_t start_with_socket(int listener) {
+        return start_with_socket_and(listener, NULL);
 }
 
 static void test_it_serves_the_socket_that_systemd_made(void **state) {
@@ -239,7 +243,7 @@ static void test_it_serves_the_socket_that_systemd_made(void **state) {
         snprintf(address, sizeof(address), "unix:%s", path);
         assert_int_equal(chan_listen(path, 0600, &listener), 0);
         for (unsigned times = 0; times < 2; times++) { /* a service may be restarted: the socket stays */
-                pid = start_with_socket(listener);
+                pid = start_with_socket_and(listener, times == 0 ? NULL : path); /* the configuration may name the same one */
                 watchdog_add(pid);
                 assert_int_equal(bf_connect(&client, address), 0); /* waits until it is served, as clients of such a socket do */
                 assert_notified(notify, "READY=1");

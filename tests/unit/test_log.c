@@ -101,6 +101,11 @@ static void test_suppressed(void **state) {
         assert_int_equal(taken.n, RATELIMIT_BURST);
         log_warning("another");
         assert_int_equal(taken.n, RATELIMIT_BURST + 1);
+        for (unsigned i = 0; i < 100; i++)
+                log_each(LOG_LEVEL_WARNING, "always");
+        assert_int_equal(taken.n, RATELIMIT_BURST + 101);
+        log_each(LOG_LEVEL_DEBUG, "no");
+        taken.n -= 100;
         log_flush(); /* the time is not over */
         assert_int_equal(taken.n, RATELIMIT_BURST + 1);
         log_set_level(LOG_LEVEL_DEBUG);
