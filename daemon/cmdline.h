@@ -13,8 +13,8 @@ enum cmdline_result {
         CMDLINE_BAD_CONFIG, /* the same, in a file */
 };
 
-/* Sets what the configuration and, stronger, the command line say. A private daemon reads no configuration. *ret is the caller's for options_fini() if the result is
- * CMDLINE_RUN. */
+/* Sets what the configuration and, stronger, the command line say. A private daemon reads no configuration. *ret is the caller's for options_fini() if the
+ * result is CMDLINE_RUN. */
 enum cmdline_result cmdline_read(int argc, char **argv, struct options *ret);
 
 /* The same later on, as files may have changed: descriptors that were named may be closed by then. */

@@ -47,8 +47,8 @@ static void conffile_skip_line(FILE *file) {
         while (c != EOF && c != '\n');
 }
 
-/* A line of the file for libinih, without blanks at its beginning, which would make it go on the line before. A line that is wrong as such is told here, and is empty for
- * libinih. */
+/* A line of the file for libinih, without blanks at its beginning, which would make it go on the line before. A line that is wrong as such is told here, and
+ * is empty for libinih. */
 static char *conffile_read_line(char *line, int size, void *owner) {
         struct conffile *conffile = owner;
         size_t n;

@@ -279,8 +279,8 @@ static void load_on_read(struct store_request *request, int error) {
         INJECT(LOAD_READ);
         load_place_good(load, n_good);
         if (n_good < n_read && n_read == 1 && error < 0)
-                fileh_warning(load->fileh, error, "cannot load %s at byte %llu: %s (who touches it gets SIGBUS)", load->is_unspill ? "what was spilled of it" : "it",
-                              (unsigned long long) load->request.offset, strerror(-error));
+                fileh_warning(load->fileh, error, "cannot load %s at byte %llu: %s (who touches it gets SIGBUS)",
+                              load->is_unspill ? "what was spilled of it" : "it", (unsigned long long) load->request.offset, strerror(-error));
         if (n_good < n_read && n_read == 1)
                 load_fail(load, 1, error < 0 ? error : load_tell_truncated(load));
         if (load->n_ended == load->n_blocks) {

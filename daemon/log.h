@@ -3,8 +3,8 @@
 #define BF_LOG_H
 
 /*
- * One line for each event: on stderr, or where log_set_sink() says. Of each message in the code only so many pass in a time (ratelimit.h), and how many did not is told after it; but who asks for
- * debug gets all of that. The level, the sink and what was suppressed are the only globals of the daemon.
+ * One line for each event: on stderr, or where log_set_sink() says. Of each message in the code only so many pass in a time (ratelimit.h), and how many did
+ * not is told after it; but who asks for debug gets all of that. The level, the sink and what was suppressed are the only globals of the daemon.
  */
 
 #include <stdatomic.h>

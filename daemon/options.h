@@ -3,8 +3,8 @@
 #define BF_OPTIONS_H
 
 /*
- * What can be set: one table of keys, with what is allowed for each and how it is read. The command line (cmdline.h) and the configuration (conffile.h) both go by it: who
- * adds a setting adds one row.
+ * What can be set: one table of keys, with what is allowed for each and how it is read. The command line (cmdline.h) and the configuration (conffile.h) both
+ * go by it: who adds a setting adds one row.
  */
 
 #include <stdbool.h>

@@ -3,8 +3,8 @@
 #define BF_STATUS_H
 
 /*
- * A line on how the daemon is, which a supervisor shows. It is told again after something has happened, at most once a second, and if it says something else then; a daemon
- * with nothing to do is not woken for it. Without a supervisor nothing is done at all.
+ * A line on how the daemon is, which a supervisor shows. It is told again after something has happened, at most once a second, and if it says something else
+ * then; a daemon with nothing to do is not woken for it. Without a supervisor nothing is done at all.
  */
 
 #include <stdint.h>

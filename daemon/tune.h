@@ -8,8 +8,8 @@ struct pager;
 struct pager_options;
 
 /*
- * Takes over the times and sizes; not where the spill files are. Nobody loses anything: who has more than he may now keeps it. Who waits already waits as long as he
- * was to, and whoever comes behind him may have to wait as long as he.
+ * Takes over the times and sizes; not where the spill files are. Nobody loses anything: who has more than he may now keeps it. Who waits already waits as
+ * long as he was to, and whoever comes behind him may have to wait as long as he.
  */
 void tune_pager(struct pager *pager, const struct pager_options *options);
 

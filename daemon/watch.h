@@ -3,9 +3,9 @@
 #define BF_WATCH_H
 
 /*
- * The supervisor's watchdog, if it has set one: it hears from the daemon only as long as the main loop and every pager go on with their work. One that hangs is killed by it,
- * and clients go on with the next one. A pager that waits in the kernel, for a lock that a client holds, is no reason: it serves that client's user alone, others have
- * pagers of their own, and no signal would end it.
+ * The supervisor's watchdog, if it has set one: it hears from the daemon only as long as the main loop and every pager go on with their work. One that hangs
+ * is killed by it, and clients go on with the next one. A pager that waits in the kernel, for a lock that a client holds, is no reason: it serves that
+ * client's user alone, others have pagers of their own, and no signal would end it.
  */
 
 struct crew;

@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "rawpeer.h"
@@ -157,9 +159,51 @@ static void test_one_who_holds_the_lock_of_his_memory(void **state) {
         assert_all_works(rig, &bystander, path);
 }
 
+/* The supervisor is told that the daemon is well as long as only he is not served: else he could have it killed. */
+static void test_the_watchdog_while_he_holds_it(void **state) {
+        struct rig *rig = rig_here(state);
+        struct plan plan = { .path = rig_identity(rig, "his", N_PAGES) };
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        struct child *child;
+        char text[512] = "";
+
+        if (geteuid() != 0 || access("/dev/userfaultfd", R_OK | W_OK) < 0) {
+                print_message("skipped: needs root and /dev/userfaultfd\n");
+                skip();
+        }
+        assert_int_equal(chown(plan.path, OTHER_UID, OTHER_UID), 0);
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify", rig->dir);
+        assert_int_equal(bind(notify, (struct sockaddr *) &address, sizeof(address)), 0);
+        setenv("NOTIFY_SOCKET", address.sun_path, 1);
+        setenv("WATCHDOG_USEC", "400000", 1);
+        rig_daemon(rig, RIG_SMALL_POOL, "--socket-mode", "0666", NULL);
+        unsetenv("NOTIFY_SOCKET");
+        unsetenv("WATCHDOG_USEC");
+        plan.address = rig_address(rig);
+        child = rig_child(rig, hold_lock, &plan);
+        assert_int_equal(child_hear(child->line), 1);
+        while (!daemonproc_says(&rig->daemon, "have waited in the kernel"))
+                while (recv(notify, text, sizeof(text), MSG_DONTWAIT) > 0) /* its queue is short */
+                        ;
+        assert_true(daemon_is_stuck(rig));
+        for (unsigned n = 0; n < 4;) {
+                ssize_t length = recv(notify, text, sizeof(text) - 1, 0); /* the watchdog of the test sets the end */
+
+                assert_true(length > 0);
+                text[length] = '\0';
+                n += strcmp(text, "WATCHDOG=1") == 0;
+        }
+        assert_true(daemon_is_stuck(rig));
+        assert_false(daemonproc_says(&rig->daemon, "have not answered"));
+        child_kill(child);
+        close(notify);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_one_who_holds_the_lock_of_his_memory),
+                RIG_TEST(test_the_watchdog_while_he_holds_it),
         };
 
         return cmocka_run_group_tests_name("hostile_users", tests, NULL, NULL);

@@ -46,7 +46,8 @@ static bool has_line(const char *text, const char *line) {
         return false;
 }
 
-/* Hears what the daemon says until there is this line, or one that begins so if it ends with *. The notification it came in is left in text. The watchdog sets the end. */
+/* Hears what the daemon says until there is this line, or one that begins so if it ends with *. The notification it came in is left in text. The watchdog
+ * sets the end. */
 static void hear_in(int fd, const char *expected, char text[static 512]) {
         for (;;) {
                 ssize_t n = recv(fd, text, 511, 0);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A program that uses a big file as long as nobody ends it: writes and commits changes, and looks whether every number is what it was told to be. What it has done so far stands in
- * FILE.progress. On SIGTERM it commits, compares with the file itself, and says how it went.
- * Usage: client FILE
+ * A program that uses a big file as long as nobody ends it: writes and commits changes, and looks whether every number is what it was told to be. What it has
+ * done so far stands in FILE.progress. On SIGTERM it commits, compares with the file itself, and says how it went. Usage: client FILE
  */
 
 #include <fcntl.h>
