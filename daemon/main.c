@@ -305,8 +305,10 @@ int main(int argc, char **argv) {
                 break;
         }
         log_set_level(d.options.log_level);
-        if (main_check_kernel() < 0)
+        if (main_check_kernel() < 0) {
+                options_fini(&d.options);
                 return EX_UNAVAILABLE;
+        }
         if (d.options.private_fd >= 0)
                 main_detach();
         r = main_build(&d);
