@@ -64,9 +64,11 @@ bool crew_free(struct crew *crew) {
         for (unsigned i = 0; i < crew->n; i++)
                 pager_thread_end(crew->threads[i]);
         for (unsigned i = 0; i < crew->n; i++)
-                is_well &= pager_thread_free(crew->threads[i]);
+                is_well &= pager_thread_join(crew->threads[i]);
         if (!is_well)
                 return false;
+        for (unsigned i = 0; i < crew->n; i++)
+                pager_thread_free(crew->threads[i]);
         outbox_fini(&crew->outbox);
         free(crew);
         return true;

@@ -410,12 +410,13 @@ void pager_thread_end(struct pager_thread *thread) {
         pager_thread_call(thread, &thread->end);
 }
 
-bool pager_thread_free(struct pager_thread *thread) {
+bool pager_thread_join(struct pager_thread *thread) {
         pthread_join(thread->thread, NULL);
-        if (thread->is_hanging)
-                return false;
+        return !thread->is_hanging;
+}
+
+void pager_thread_free(struct pager_thread *thread) {
         pager_thread_destroy(thread);
-        return true;
 }
 
 int pager_thread_request(struct pager_thread *thread, const struct request *request) {

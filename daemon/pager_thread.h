@@ -27,8 +27,11 @@ int pager_thread_new(const struct pager_thread_params *params, struct pager_thre
 /* Begins to close everything. It waits a while for what is under way. */
 void pager_thread_end(struct pager_thread *thread);
 
-/* Once it has ended. False: something hangs, and the process must end with _exit(). */
-bool pager_thread_free(struct pager_thread *thread);
+/* Waits until it has ended. False: something hangs, and the process must end with _exit(). */
+bool pager_thread_join(struct pager_thread *thread);
+
+/* Once all have ended: until then they may poke each other. */
+void pager_thread_free(struct pager_thread *thread);
 
 /* Each request is answered by one reply. Takes the request's descriptors and its route if it succeeds. -ENOMEM. */
 int pager_thread_request(struct pager_thread *thread, const struct request *request);
