@@ -19,6 +19,7 @@ void commons_init(struct commons *commons, uint64_t pool_bytes, const struct acc
                 atomic_init(&commons->pagers[i].pokes, 0);
                 atomic_init(&commons->pagers[i].oldest, COMMONS_NONE);
                 atomic_init(&commons->pagers[i].oldest_parked, COMMONS_NONE);
+                atomic_init(&commons->pagers[i].n_awaited, 0);
                 counters_init(&commons->pagers[i].counters);
         }
 }
@@ -56,6 +57,14 @@ void commons_poke(struct commons *commons, unsigned pager, unsigned what) {
 void commons_poke_others(struct commons *commons, unsigned pager, uint64_t mask, unsigned what) {
         for (mask &= ~(UINT64_C(1) << pager); mask != 0; mask &= mask - 1)
                 commons_poke(commons, (unsigned) __builtin_ctzll(mask), what);
+}
+
+uint64_t commons_missing(const struct commons *commons) {
+        uint64_t free = pool_free(&commons->pool), awaited = 0;
+
+        for (uint64_t mask = atomic_load(&commons->room_waiters); mask != 0; mask &= mask - 1)
+                awaited += atomic_load_explicit(&commons->pagers[__builtin_ctzll(mask)].n_awaited, memory_order_relaxed);
+        return awaited > free ? awaited - free : 0;
 }
 
 unsigned commons_take_pokes(struct commons *commons, unsigned pager) {

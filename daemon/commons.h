@@ -45,6 +45,7 @@ struct commons_pager {
         atomic_uint pokes;           /* enum commons_poke */
         atomic_uint_fast64_t oldest;        /* the time, by pool_clock(), of the page that it would drop first, or park; COMMONS_NONE: there is none */
         atomic_uint_fast64_t oldest_parked; /* the same of the page that it would spill first */
+        atomic_uint_fast64_t n_awaited;     /* bytes that the first of the loads needs that wait for room there; 0: none does */
         struct counters counters;           /* its own */
 };
 
@@ -76,6 +77,9 @@ void commons_poke(struct commons *commons, unsigned pager, unsigned what);
 
 /* Those whose bits are in the mask, but not the one that says so. */
 void commons_poke_others(struct commons *commons, unsigned pager, uint64_t mask, unsigned what);
+
+/* Bytes that are to be freed beyond what is free, so that of each pager the first load that waits for room has some. */
+uint64_t commons_missing(const struct commons *commons);
 
 /* What a pager was told since it last asked. */
 unsigned commons_take_pokes(struct commons *commons, unsigned pager);

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <stddef.h>
 
+#include "ahead.h"
 #include "drop.h"
 #include "fault.h"
 #include "fileh.h"
@@ -34,6 +35,18 @@ static void fault_load(struct mapping *mapping, uint64_t block, bool write) {
         load_start(load);
 }
 
+/* Who has to wait waits for his own block alone, and not for its neighbours as well. */
+static void fault_on_empty(struct mapping *mapping, uint64_t block, bool write) {
+        struct ahead_plan plan;
+        bool is_loaded;
+
+        ahead_on_miss(mapping, block, write, &plan);
+        is_loaded = load_now(mapping, plan.first, plan.n, write);
+        if (!is_loaded)
+                fault_load(mapping, block, write);
+        ahead_begin(mapping, &plan, !is_loaded);
+}
+
 static void fault_wait(struct waiters *waiters, struct mapping *mapping, uint64_t block, bool write) {
         if (waiters_add_fault(waiters, mapping, block, write) < 0)
                 mapping_poison(mapping, block);
@@ -55,7 +68,7 @@ static void fault_show(struct mapping *mapping, uint64_t block, uint32_t id, boo
         if (writable && is_mapped)
                 r = mapping_protect(mapping, block, 1, false);
         else
-                r = mapping_show(mapping, block, writable);
+                r = mapping_show(mapping, block, 1, writable);
         if (r == -EFAULT)
                 fault_on_vanished(mapping, block, id);
         else if (r < 0)
@@ -110,9 +123,9 @@ static void fault_handle(struct handle *handle, const struct uffd_fault *fault) 
         fileh->n_faults++;
         pager_count(fileh->pager, COUNTER_FAULTS, 1);
         id = fileh_page(fileh, block);
-        if (!id && load_now(mapping, block, write))
-                return;
-        if (!id || fileh_state(fileh, block) == PAGE_SPILLED)
+        if (!id)
+                fault_on_empty(mapping, block, write);
+        else if (fileh_state(fileh, block) == PAGE_SPILLED)
                 fault_load(mapping, block, write);
         else if (write && quota_holds(fileh, id))
                 fault_wait_for_quota(mapping, block);

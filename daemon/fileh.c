@@ -54,6 +54,7 @@ static void fileh_free(struct fileh *fileh) {
         if (fileh->is_shared)
                 roster_remove(&commons->roster, fileh->memory_inode);
         store_free(fileh->store);
+        free(fileh->ahead);
         fileh_free_spill_file(fileh);
         pagemap_fini(&fileh->map);
         ledger_file_fini(&fileh->ledger);

@@ -24,6 +24,7 @@
 #include "wire.h"
 
 struct account;
+struct ahead;
 struct handle;
 struct load;
 struct pager;
@@ -56,6 +57,7 @@ struct fileh {
         struct store *store;
         struct spill_file spill;
         enum wire_advice advice;
+        struct ahead *ahead; /* ahead.c; NULL: nothing was read ahead yet */
 
         TAILQ_HEAD(, handle) handles; /* -> handle->entry */
         unsigned n_refs;              /* handles, also closed ones until freed; jobs; loads and stores under way */

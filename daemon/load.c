@@ -156,6 +156,13 @@ static uint64_t load_pager_bit(const struct pager *pager) {
         return UINT64_C(1) << pager->index;
 }
 
+/* What the others are to make room for. */
+static void load_publish_awaited(struct pager *pager) {
+        const struct load *first = TAILQ_FIRST(&pager->room_queue);
+
+        atomic_store(&pager->commons->pagers[pager->index].n_awaited, first ? load_bytes(first) : 0);
+}
+
 /* That somebody waits is known before it is looked a last time whether there is room: who gives some looks who waits after that. */
 static void load_wait_for_room(struct load *load) {
         struct pager *pager = load->fileh->pager;
@@ -163,6 +170,7 @@ static void load_wait_for_room(struct load *load) {
         load->stage = LOAD_WAITS_ROOM;
         load->deadline = ring_now() + pager->options.room_timeout_usec;
         TAILQ_INSERT_TAIL(&pager->room_queue, load, queue_entry);
+        load_publish_awaited(pager);
         atomic_fetch_or(&pager->commons->room_waiters, load_pager_bit(pager));
         pager->room_is_news = true;
         load_set_room_timer(pager);
@@ -188,7 +196,7 @@ void load_start(struct load *load) {
 static void load_fail(struct load *load, uint64_t n, int error) {
         if (load->error == 0)
                 load->error = error;
-        place_failure(load->fileh, load->id, &load->waiters, load->block + load->n_ended, n, error);
+        place_failure(&(struct place_load) { load->fileh, load->id, &load->waiters, NULL }, load->block + load->n_ended, n, error);
         load->n_ended += n;
 }
 
@@ -211,18 +219,13 @@ void load_room_changed(struct pager *pager) {
                 else
                         load_fail_rest(load, -ENOMEM);
         }
+        load_publish_awaited(pager);
         if (!load)
                 atomic_fetch_and(&pager->commons->room_waiters, ~load_pager_bit(pager));
         else if (pager->room_is_news)
                 standing_ask_others(pager);
         pager->room_is_news = false;
         load_set_room_timer(pager);
-}
-
-uint64_t load_room_awaited(const struct pager *pager) {
-        const struct load *first = TAILQ_FIRST(&pager->room_queue);
-
-        return first ? load_bytes(first) : 0;
 }
 
 /* --- reading ------------------------------------------------------------------------------------------------------------------------------------ */
@@ -246,7 +249,8 @@ static void load_place_good(struct load *load, uint64_t n_good) {
 
         if (inside < good)
                 memset((char *) load->request.buf + inside, 0, good - inside);
-        r = place_content(load->fileh, load->id, &load->waiters, load->block + load->n_ended, n_good, load->request.buf);
+        r = place_content(&(struct place_load) { load->fileh, load->id, &load->waiters, load->ahead_of }, load->block + load->n_ended, n_good,
+                          load->request.buf);
         if (r < 0 && load->error == 0)
                 load->error = r;
         load->n_ended += n_good;
@@ -313,34 +317,40 @@ static void load_read(struct load *load) {
 
 /* --- at once ------------------------------------------------------------------------------------------------------------------------------------ */
 
-static bool load_read_now(struct fileh *fileh, uint64_t block, void *buf) {
-        uint64_t offset = block << fileh->block_shift, length = fileh->block_size;
+static bool load_read_now(struct fileh *fileh, uint64_t block, uint64_t n, void *buf) {
+        uint64_t offset = block << fileh->block_shift, length = n << fileh->block_shift;
 
         if (offset >= fileh->size)
                 return false;
         if (length > fileh->size - offset) {
+                memset((char *) buf + (fileh->size - offset), 0, length - (fileh->size - offset));
                 length = fileh->size - offset;
-                memset((char *) buf + length, 0, fileh->block_size - length);
         }
         return store_read_now(fileh->store, buf, offset, (uint32_t) length);
 }
 
-bool load_now(struct mapping *mapping, uint64_t block, bool write) {
+/* A page that is written is placed by itself, and only if it is small: what is not there at once must not be called dirty. */
+static bool load_may_write_now(const struct fileh *fileh, uint64_t n) {
+        return n == 1 && fileh->block_size <= memory_page_size(&fileh->memory) && !fileh->memory.huge && quota_has_left(fileh);
+}
+
+bool load_now(struct mapping *mapping, uint64_t block, uint64_t n, bool write) {
         struct fileh *fileh = mapping->fileh;
         struct pager *pager = fileh->pager;
+        uint64_t length = n << fileh->block_shift;
         bool is_placed = false;
         void *buf;
 
-        if (write && (fileh->block_size > memory_page_size(&fileh->memory) || fileh->memory.huge || !quota_has_left(fileh)))
+        if (write && !load_may_write_now(fileh, n))
                 return false;
-        if (!TAILQ_EMPTY(&pager->room_queue) || !pool_take(pager->pool, fileh->block_size))
+        if (!TAILQ_EMPTY(&pager->room_queue) || !pool_take(pager->pool, length))
                 return false;
-        buf = bufs_get(&pager->bufs, fileh->block_size);
-        if (buf && load_read_now(fileh, block, buf))
-                is_placed = place_now(mapping, block, 1, buf, write);
-        bufs_put(&pager->bufs, buf, fileh->block_size);
+        buf = bufs_get(&pager->bufs, length);
+        if (buf && load_read_now(fileh, block, n, buf))
+                is_placed = place_now(mapping, block, n, buf, write);
+        bufs_put(&pager->bufs, buf, length);
         if (!is_placed)
-                pager_give_room(pager, fileh->block_size);
+                pager_give_room(pager, length);
         return is_placed;
 }
 
@@ -391,7 +401,10 @@ void load_cancel_waiting(struct fileh *fileh) {
 void load_forget_mapping(struct fileh *fileh, const struct mapping *mapping) {
         struct load *load;
 
-        TAILQ_FOREACH(load, &fileh->loads, fileh_entry)
+        TAILQ_FOREACH(load, &fileh->loads, fileh_entry) {
                 waiters_remove_mapping(&load->waiters, mapping);
+                if (load->ahead_of == mapping)
+                        load->ahead_of = NULL;
+        }
         waiters_remove_mapping(&fileh->store_waiters, mapping);
 }

@@ -32,6 +32,7 @@ struct load {
         uint64_t n_read;   /* the blocks of the read under way */
         int error;         /* the first one */
         bool is_unspill; /* from the spill file */
+        struct mapping *ahead_of; /* where pages that nobody waits for will be touched; NULL: nobody knows */
         bool has_turn;
         uint64_t deadline; /* while it waits for room */
         void *buf;
@@ -46,8 +47,9 @@ struct load {
         } stage;
 };
 
-/* The touch of an EMPTY block is answered at once, if there is room and its content can be had without waiting. False: nothing has changed. */
-bool load_now(struct mapping *mapping, uint64_t block, bool write);
+/* n EMPTY blocks, touched through a mapping or about to be, are loaded at once, if there is room and their content can be had without waiting. False: nothing has
+ * changed. */
+bool load_now(struct mapping *mapping, uint64_t block, uint64_t n, bool write);
 
 /* Begins to load n blocks, all of them EMPTY or all SPILLED. The caller adds who waits. -ENOMEM: nothing was begun. */
 int load_new(struct fileh *fileh, uint64_t block, uint64_t n, struct load **ret);
@@ -63,9 +65,6 @@ void load_abandon(struct fileh *fileh, uint32_t id, enum page_event event);
 
 /* There may be room again: begins those that waited for it, in their order; fails those that waited for too long. */
 void load_room_changed(struct pager *pager);
-
-/* The room that the first of those that wait for it needs, bytes; 0: none waits. */
-uint64_t load_room_awaited(const struct pager *pager);
 
 /* Nobody wants the loads of this fileh that have not begun to read. */
 void load_cancel_waiting(struct fileh *fileh);

@@ -22,8 +22,8 @@ int mapping_fill(struct mapping *mapping, uint64_t block, uint64_t n, const void
         return uffd_copy(mapping->uffd, mapping_address(mapping, block), buf, n << mapping->fileh->block_shift, how);
 }
 
-int mapping_show(struct mapping *mapping, uint64_t block, bool writable) {
-        return uffd_continue(mapping->uffd, mapping_address(mapping, block), mapping->fileh->block_size,
+int mapping_show(struct mapping *mapping, uint64_t block, uint64_t n, bool writable) {
+        return uffd_continue(mapping->uffd, mapping_address(mapping, block), n << mapping->fileh->block_shift,
                              memory_page_size(&mapping->fileh->memory), !writable && !mapping->readonly);
 }
 

@@ -34,8 +34,8 @@ bool mapping_shows(const struct mapping *mapping, uint64_t block);
 /* Fills n blocks that are not in the memory yet, and shows them. -EEXIST: something is in the memory. */
 int mapping_fill(struct mapping *mapping, uint64_t block, uint64_t n, const void *buf, enum uffd_copy how);
 
-/* Shows a block that is in the memory. -EFAULT: it is not. */
-int mapping_show(struct mapping *mapping, uint64_t block, bool writable);
+/* Shows n blocks that are in the memory. -EFAULT: one is not. */
+int mapping_show(struct mapping *mapping, uint64_t block, uint64_t n, bool writable);
 
 /* Write-protects the blocks from first on that it shows, or un-protects them. */
 int mapping_protect(struct mapping *mapping, uint64_t first, uint64_t n, bool protect);

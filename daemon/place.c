@@ -39,27 +39,30 @@ static bool place_is_awaited(const struct waiters *waiters, uint64_t block) {
 }
 
 /* Only a read-write mapping can be given new pages; a read-only one can be shown them. */
-static void place_run_init(struct place_run *run, const struct fileh *fileh, struct waiters *waiters, uint64_t block, const char *buf) {
+static void place_run_init(struct place_run *run, const struct place_load *load, uint64_t block, const char *buf) {
+        const struct fileh *fileh = load->fileh;
         struct waiter *w;
 
         *run = (struct place_run) { .block = block, .n = 1, .buf = buf };
         STAILQ_INIT(&run->waiters);
-        waiters_take_faults(waiters, block, block, &run->waiters);
+        waiters_take_faults(load->waiters, block, block, &run->waiters);
         STAILQ_FOREACH(w, &run->waiters, entry) {
                 run->write |= w->write;
                 if (!run->target && !w->mapping->readonly)
                         run->target = w->mapping;
         }
+        if (STAILQ_EMPTY(&run->waiters) && load->ahead_of && !load->ahead_of->readonly && mapping_shows(load->ahead_of, block))
+                run->target = load->ahead_of;
         if (!quota_has_left(fileh))
                 run->write = false; /* it is shown for reading: who wants to write faults once more, and waits then */
 }
 
 /* Neighbours that nobody waits for come along. */
-static void place_run_extend(struct place_run *run, struct fileh *fileh, uint32_t load, const struct waiters *waiters, uint64_t n_max) {
+static void place_run_extend(struct place_run *run, const struct place_load *load, uint64_t n_max) {
         while (!run->write && run->n < n_max) {
                 uint64_t block = run->block + run->n;
 
-                if (!fileh_is_loaded_by(fileh, block, load) || place_is_awaited(waiters, block) ||
+                if (!fileh_is_loaded_by(load->fileh, block, load->id) || place_is_awaited(load->waiters, block) ||
                     (run->target && !mapping_shows(run->target, block)))
                         break;
                 run->n++;
@@ -89,7 +92,7 @@ static void place_run_show(const struct place_run *run) {
         struct waiter *w;
 
         STAILQ_FOREACH(w, &run->waiters, entry)
-                if (w->mapping != run->target && mapping_show(w->mapping, run->block, run->write) < 0)
+                if (w->mapping != run->target && mapping_show(w->mapping, run->block, 1, run->write) < 0)
                         mapping_wake(w->mapping, run->block);
 }
 
@@ -166,16 +169,17 @@ static int place_run_content(struct place_run *run, struct fileh *fileh) {
         return place_run_loaded(run, fileh);
 }
 
-int place_content(struct fileh *fileh, uint32_t load, struct waiters *waiters, uint64_t block, uint64_t n, const void *buf) {
+int place_content(const struct place_load *load, uint64_t block, uint64_t n, const void *buf) {
+        struct fileh *fileh = load->fileh;
         struct place_run run;
         int r, error = 0;
 
         for (uint64_t i = 0; i < n; i += run.n) {
                 run.n = 1;
-                if (!fileh_is_loaded_by(fileh, block + i, load))
+                if (!fileh_is_loaded_by(fileh, block + i, load->id))
                         continue;
-                place_run_init(&run, fileh, waiters, block + i, (const char *) buf + (i << fileh->block_shift));
-                place_run_extend(&run, fileh, load, waiters, n - i);
+                place_run_init(&run, load, block + i, (const char *) buf + (i << fileh->block_shift));
+                place_run_extend(&run, load, n - i);
                 r = place_run_content(&run, fileh);
                 if (r < 0)
                         error = r;
@@ -190,11 +194,20 @@ static bool place_make_pages(const struct place_run *run, struct fileh *fileh) {
         for (uint64_t i = 0; i < run->n; i++) {
                 if (fileh_add_resident(fileh, run->block + i, run->write ? PAGE_DIRTY : PAGE_LOADED) == 0)
                         continue;
-                while (i-- > 0)
-                        (void) fileh_page_event(fileh, fileh_page(fileh, run->block + i), EVENT_LOAD_ENDED, 0);
+                while (i-- > 0) {
+                        uint32_t id = fileh_page(fileh, run->block + i);
+
+                        (void) fileh_take_room(fileh, id); /* it is the caller's still */
+                        (void) fileh_page_event(fileh, id, EVENT_LOAD_ENDED, 0);
+                }
                 return false;
         }
         return true;
+}
+
+static void place_run_wake(const struct place_run *run, struct mapping *mapping) {
+        for (uint64_t i = 0; i < run->n; i++)
+                mapping_wake(mapping, run->block + i);
 }
 
 /* The pages are called loaded, or dirty, by now. */
@@ -207,14 +220,14 @@ static void place_run_now(struct place_run *run, struct mapping *mapping) {
                 INJECT(PLACE_CALLED_DIRTY);
         r = place_run_fill_or_fail(run, fileh, run->write ? UFFD_COPY_WRITABLE : UFFD_COPY_PROTECTED);
         if (r < 0) {
-                mapping_wake(mapping, run->block); /* it asks again, in no such hurry */
+                place_run_wake(run, mapping); /* it asks again, in no such hurry */
                 return;
         }
         INJECT(PLACE_FILLED);
         if (run->write)
                 INJECT(PLACE_WRITABLE);
-        if (!run->target && mapping_show(mapping, run->block, run->write) < 0)
-                mapping_wake(mapping, run->block);
+        if (!run->target && mapping_show(mapping, run->block, run->n, run->write) < 0)
+                place_run_wake(run, mapping);
         INJECT(PLACE_SHOWN);
         fileh->n_loads += run->n;
         pager_count(fileh->pager, COUNTER_LOADS, (int64_t) run->n);
@@ -230,14 +243,14 @@ bool place_now(struct mapping *mapping, uint64_t block, uint64_t n, const void *
         return true;
 }
 
-void place_failure(struct fileh *fileh, uint32_t load, struct waiters *waiters, uint64_t block, uint64_t n, int error) {
+void place_failure(const struct place_load *load, uint64_t block, uint64_t n, int error) {
         for (uint64_t i = 0; i < n; i++) {
                 struct place_run run;
 
-                if (!fileh_is_loaded_by(fileh, block + i, load))
+                if (!fileh_is_loaded_by(load->fileh, block + i, load->id))
                         continue;
-                place_run_init(&run, fileh, waiters, block + i, NULL);
-                place_run_fail(&run, fileh, error);
+                place_run_init(&run, load, block + i, NULL);
+                place_run_fail(&run, load->fileh, error);
                 place_run_fini(&run);
         }
 }

@@ -12,14 +12,21 @@
 struct fileh;
 struct mapping;
 
-/* n blocks of content were loaded. A negative errno: some of it could be placed nowhere, which has been told to who waits in a fault. */
-int place_content(struct fileh *fileh, uint32_t load, struct waiters *waiters, uint64_t block, uint64_t n, const void *buf);
+struct place_load {
+        struct fileh *fileh;
+        uint32_t id; /* of the load */
+        struct waiters *waiters;
+        struct mapping *ahead_of; /* pages that nobody waits for are shown there; NULL: nowhere */
+};
 
-/* n EMPTY blocks were read at once, for a thread that touched the first of them: their pages are made, of room that was taken for them. False: they could not be
- * made, and nothing has changed. */
+/* n blocks of content were loaded. A negative errno: some of it could be placed nowhere, which has been told to who waits in a fault. */
+int place_content(const struct place_load *load, uint64_t block, uint64_t n, const void *buf);
+
+/* n EMPTY blocks were read at once, for threads that touched some of them or soon will: their pages are made, of room that was taken for them. write: the first, and
+ * only one, is to be written. False: they could not be made, and nothing has changed. */
 bool place_now(struct mapping *mapping, uint64_t block, uint64_t n, const void *buf, bool write);
 
 /* n blocks could not be loaded. */
-void place_failure(struct fileh *fileh, uint32_t load, struct waiters *waiters, uint64_t block, uint64_t n, int error);
+void place_failure(const struct place_load *load, uint64_t block, uint64_t n, int error);
 
 #endif

@@ -50,11 +50,13 @@ uint64_t reclaim_batch(struct pager *pager, uint64_t bytes) {
  */
 bool reclaim_continue(struct pager *pager) {
         struct commons *commons = pager->commons;
-        uint64_t missing = pool_missing(pager->pool);
+        uint64_t missing = commons_missing(commons);
         unsigned oldest;
 
-        if (!pool_is_low(pager->pool) && !atomic_load_explicit(&commons->is_reclaiming, memory_order_relaxed))
+        if (missing == 0 && !pool_is_low(pager->pool) && !atomic_load_explicit(&commons->is_reclaiming, memory_order_relaxed))
                 return false;
+        if (missing < pool_missing(pager->pool))
+                missing = pool_missing(pager->pool);
         standing_publish(pager);
         oldest = missing > 0 ? commons_oldest(commons, false) : COMMONS_PAGERS_MAX;
         atomic_store_explicit(&commons->is_reclaiming, oldest < COMMONS_PAGERS_MAX, memory_order_relaxed);

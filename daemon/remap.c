@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdbool.h>
 
+#include "ahead.h"
 #include "fileh.h"
 #include "load.h"
 #include "quota.h"
@@ -12,6 +13,7 @@
 #define REMAP_PIECES_MAX WIRE_MAPPINGS_MAX
 
 void remap_remove(struct handle *handle, struct mapping *mapping) {
+        ahead_forget_mapping(handle->fileh, mapping);
         load_forget_mapping(handle->fileh, mapping);
         quota_forget_mapping(handle->fileh->pager, mapping);
         handle_unmap(handle, mapping);

@@ -353,13 +353,14 @@ static void spill_begin_runs(const struct spill_batch *batch) {
 /* --- when ---------------------------------------------------------------------------------------------------------------------------------------- */
 
 /* Bytes that are to leave RAM beside those that are on their way already: only where clean pages do not do, when what is free falls below the low mark, as much as
- * is missing to the high one, so that many go at a time; and what the first load waits for. */
+ * is missing to the high one, so that many go at a time; and what loads wait for. */
 static uint64_t spill_wanted(const struct pager *pager) {
         const struct pool *pool = pager->pool;
-        uint64_t wanted = load_room_awaited(pager), n_spilling = spill_n_spilling(pager);
+        uint64_t wanted = commons_missing(pager->commons), n_spilling = spill_n_spilling(pager);
 
-        if (!atomic_load_explicit(&pager->commons->is_reclaiming, memory_order_relaxed) && pool_free(pool) + n_spilling < pool_free_low(pool) &&
-            wanted < pool_missing(pool))
+        if (atomic_load_explicit(&pager->commons->is_reclaiming, memory_order_relaxed))
+                return 0;
+        if (pool_free(pool) + n_spilling < pool_free_low(pool) && wanted < pool_missing(pool))
                 wanted = pool_missing(pool);
         return wanted > n_spilling ? wanted - n_spilling : 0;
 }

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <stddef.h>
+
+#include "stream.h"
+
+/* Of blocks that are further apart nobody knows whether they belong together. */
+#define STREAM_STRIDE_MAX 64
+
+/* So many in a row make a stream: two may be chance. */
+#define STREAM_SEEN_MIN 3
+
+#define STREAM_WINDOW_MIN 8
+#define STREAM_LIMIT_MIN 16
+
+/* A window shorter than this has no trap: its end is as good. */
+#define STREAM_TRAP_MIN 16
+
+void streams_init(struct streams *streams) {
+        *streams = (struct streams) { .limit = UINT64_MAX };
+}
+
+/* How many strides it is from the stream's last block to another one; 0: it is not in its way. */
+static uint64_t stream_distance(const struct stream *stream, uint64_t block) {
+        int64_t blocks = (int64_t) (block - stream->last);
+
+        if (stream->stride == 0 || blocks % stream->stride != 0 || blocks / stream->stride < 0)
+                return 0;
+        return (uint64_t) (blocks / stream->stride);
+}
+
+/* Does the block come where the stream is expected: right after the last one, or in what was read ahead, up to its end? */
+static bool stream_expects(const struct stream *stream, uint64_t block) {
+        uint64_t distance = stream_distance(stream, block);
+
+        if (distance == 0)
+                return false;
+        return distance == 1 || (stream->window > 0 && distance <= stream_distance(stream, stream->next));
+}
+
+static bool stream_is_near(const struct stream *stream, uint64_t block) {
+        int64_t blocks = (int64_t) (block - stream->last);
+
+        return stream->stride == 0 && blocks != 0 && blocks >= -STREAM_STRIDE_MAX && blocks <= STREAM_STRIDE_MAX;
+}
+
+/* The oldest makes way. What was read for it and not touched, as far as is known, was read in vain. */
+static struct stream *streams_replace(struct streams *streams, uint64_t block) {
+        struct stream *oldest = &streams->list[0];
+
+        for (unsigned i = 1; i < STREAMS_MAX; i++)
+                if (streams->list[i].stamp < oldest->stamp)
+                        oldest = &streams->list[i];
+        if (oldest->window > 0) {
+                streams->n_wasted += stream_distance(oldest, oldest->next);
+                if (streams->limit > oldest->window)
+                        streams->limit = oldest->window;
+                streams->limit = streams->limit / 2 > STREAM_LIMIT_MIN ? streams->limit / 2 : STREAM_LIMIT_MIN;
+        }
+        *oldest = (struct stream) { .last = block, .n_seen = 1 };
+        return oldest;
+}
+
+/* The stream that a block belongs to. One that expects it comes before one that it is only near to. */
+static struct stream *streams_find(struct streams *streams, uint64_t block) {
+        struct stream *near = NULL;
+
+        for (unsigned i = 0; i < STREAMS_MAX; i++) {
+                struct stream *stream = &streams->list[i];
+
+                if (stream->stamp == 0)
+                        continue;
+                if (stream_expects(stream, block))
+                        return stream;
+                if (stream_is_near(stream, block) && (!near || stream->stamp > near->stamp))
+                        near = stream;
+        }
+        if (near)
+                near->stride = (int64_t) (block - near->last);
+        return near ? near : streams_replace(streams, block);
+}
+
+static uint64_t stream_min(uint64_t a, uint64_t b) {
+        return a < b ? a : b;
+}
+
+/* Strides from a block to the last one inside the bounds. */
+static uint64_t stream_room(uint64_t block, int64_t stride, const struct stream_bounds *bounds) {
+        if (stride > 0)
+                return block < bounds->end ? (bounds->end - 1 - block) / (uint64_t) stride : 0;
+        return block > bounds->begin ? (block - bounds->begin) / (uint64_t) -stride : 0;
+}
+
+static void streams_widen(struct streams *streams, struct stream *stream, const struct stream_bounds *bounds) {
+        uint64_t limit = stream_min(streams->limit, bounds->window);
+
+        if (stream->window > 0 && streams->limit < bounds->window)
+                streams->limit *= 2; /* it came to where it was expected */
+        if (stream->window == 0)
+                stream->next = stream->last + (uint64_t) stream->stride;
+        stream->window = stream->window == 0 ? STREAM_WINDOW_MIN : 2 * stream->window;
+        if (bounds->is_eager && stream->window < STREAM_LIMIT_MIN)
+                stream->window = STREAM_LIMIT_MIN;
+        stream->window = stream_min(stream->window, limit);
+}
+
+/* From where it ends now to a window ahead of the block that was touched. */
+static void stream_extend(struct stream *stream, uint64_t block, const struct stream_bounds *bounds, struct stream_plan *ret_plan) {
+        uint64_t window = stream_min(stream->window, stream_room(block, stream->stride, bounds)), begin = stream_distance(stream, stream->next);
+        uint64_t trap = window - window / 2;
+
+        if (begin == 0) /* nothing is read ahead */
+                begin = 1;
+        if (trap < begin)
+                trap = begin;
+        if (trap > window || window < STREAM_TRAP_MIN)
+                trap = window + 1;
+        *ret_plan = (struct stream_plan) {
+                .stream = stream,
+                .first = block + begin * (uint64_t) stream->stride,
+                .stride = stream->stride,
+                .n = window >= begin ? window + 1 - begin : 0,
+                .trap = block + trap * (uint64_t) stream->stride,
+        };
+        if (ret_plan->n > 0)
+                stream->next = block + (window + 1) * (uint64_t) stream->stride;
+        stream->trap = ret_plan->trap;
+}
+
+void streams_miss(struct streams *streams, uint64_t block, const struct stream_bounds *bounds, struct stream_plan *ret_plan) {
+        struct stream *stream = streams_find(streams, block);
+
+        stream->stamp = ++streams->clock;
+        if (stream->last != block)
+                stream->n_seen++;
+        stream->last = block;
+        *ret_plan = (struct stream_plan) { .n = 0 };
+        if (bounds->is_eager && stream->stride == 0) {
+                stream->stride = 1;
+                stream->n_seen = STREAM_SEEN_MIN;
+        }
+        if (stream->n_seen < STREAM_SEEN_MIN)
+                return;
+        streams_widen(streams, stream, bounds);
+        stream_extend(stream, block, bounds, ret_plan);
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Reading ahead: what is read of who touches pages in order, that it is shown before it is touched, and that it changes nothing but how long things take. */
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+
+#include "rig.h"
+#include "tempfile.h"
+#include "watchdog.h"
+
+#define N_PAGES 2000
+
+struct scene {
+        struct rig *rig;
+        struct bf_client *client;
+        struct bf_fileh *fileh;
+        const char *path;
+        uint64_t *map;
+};
+
+static struct scene start_with(struct rig *rig, const char *pool, enum bf_advice advice) {
+        struct scene scene = { .rig = rig };
+
+        rig_daemon(rig, "--pool", pool, NULL);
+        scene.client = rig_client(rig);
+        scene.path = rig_identity(rig, "data", N_PAGES);
+        scene.fileh = rig_open(scene.client, scene.path, O_RDWR, 0);
+        assert_int_equal(bf_advise(scene.fileh, 0, 0, advice), 0);
+        scene.map = rig_map(scene.fileh, 0, N_PAGES);
+        return scene;
+}
+
+static void read_page(const struct scene *scene, uint64_t page) {
+        assert_int_equal(*rig_word(scene->map, page, 0), page);
+}
+
+static bool is_loaded(const struct scene *scene, uint64_t page) {
+        return bf_page_state(scene->fileh, page * RIG_PAGE) == BF_PAGE_LOADED;
+}
+
+/* It is read in the background. */
+static void wait_loaded(const struct scene *scene, uint64_t page) {
+        while (!is_loaded(scene, page))
+                sched_yield();
+}
+
+static uint64_t n_faults(const struct scene *scene) {
+        return rig_stat(scene->fileh).faults;
+}
+
+/* From the third page in a row on the next ones are there before they are touched, and touching them is no fault. */
+static void test_forwards(void **state) {
+        struct scene scene = start_with(rig_here(state), "64M", BF_ADVICE_NORMAL);
+        uint64_t n;
+
+        read_page(&scene, 100);
+        read_page(&scene, 101);
+        assert_int_equal(rig_stat(scene.fileh).loads, 2);
+        read_page(&scene, 102);
+        wait_loaded(&scene, 110);
+        assert_access(rig_word(scene.map, 102, 0), "RRRRRRRRR-");
+        assert_states(scene.fileh, 98, "EE");
+        n = n_faults(&scene);
+        for (uint64_t page = 103; page < 111; page++)
+                read_page(&scene, page);
+        assert_int_equal(n_faults(&scene), n);
+        for (uint64_t page = 111; page < N_PAGES; page++)
+                read_page(&scene, page);
+        assert_in_range(n_faults(&scene), n, n + N_PAGES / 10);
+        assert_int_equal(rig_stat(scene.fileh).loads, N_PAGES - 100);
+}
+
+static void test_turned_off(void **state) {
+        struct scene scene = start_with(rig_here(state), "64M", BF_ADVICE_RANDOM);
+
+        for (uint64_t page = 0; page < 100; page++)
+                read_page(&scene, page);
+        assert_int_equal(rig_stat(scene.fileh).loads, 100);
+        assert_int_equal(n_faults(&scene), 100);
+}
+
+/* Who says that he reads in order is believed at once. */
+static void test_eager(void **state) {
+        struct scene scene = start_with(rig_here(state), "64M", BF_ADVICE_SEQUENTIAL);
+
+        read_page(&scene, 500);
+        wait_loaded(&scene, 516);
+        assert_states(scene.fileh, 498, "EELL");
+}
+
+static void check_stride(struct scene *scene, int64_t stride, uint64_t first) {
+        uint64_t n = n_faults(scene), n_loads = rig_stat(scene->fileh).loads;
+
+        for (uint64_t i = 0; i < 150; i++)
+                read_page(scene, first + i * (uint64_t) stride);
+        assert_in_range(n_faults(scene), n, n + 60);
+        assert_in_range(rig_stat(scene->fileh).loads, n_loads + 140, n_loads + 150 + 512);
+        assert_int_equal(bf_invalidate(scene->fileh, 0, UINT64_MAX), 0);
+}
+
+static void test_strides(void **state) {
+        struct scene scene = start_with(rig_here(state), "64M", BF_ADVICE_NORMAL);
+
+        check_stride(&scene, -1, 999);
+        check_stride(&scene, 3, 100);
+        check_stride(&scene, -5, 1900);
+}
+
+/* Two readers in one file, step by step. */
+static void test_two_at_once(void **state) {
+        struct scene scene = start_with(rig_here(state), "64M", BF_ADVICE_NORMAL);
+
+        for (uint64_t page = 0; page < 900; page++) {
+                read_page(&scene, page);
+                read_page(&scene, 1000 + page);
+        }
+        assert_in_range(n_faults(&scene), 1, 300);
+}
+
+/* Not behind the end of the mapping, nor of the file; and pages that are there already, dirty ones above all, stay as they are. */
+static void test_bounds(void **state) {
+        struct scene scene = start_with(rig_here(state), "64M", BF_ADVICE_NORMAL);
+        uint64_t *window = rig_map(scene.fileh, 50, 50);
+
+        *rig_word(scene.map, 70, 0) = 7777;
+        *rig_word(scene.map, 71, 1) = 7778;
+        for (uint64_t page = 0; page < 20; page++)
+                assert_int_equal(*rig_word(window, page, 0), 50 + page);
+        for (uint64_t page = 22; page < 50; page++)
+                assert_int_equal(*rig_word(window, page, 0), 50 + page);
+        assert_int_equal(*rig_word(window, 20, 0), 7777);
+        assert_int_equal(*rig_word(window, 21, 1), 7778);
+        assert_states(scene.fileh, 69, "LDDL");
+        assert_states(scene.fileh, 100, "EEEE");
+        assert_int_equal(rig_stat(scene.fileh).loads, 50);
+        for (uint64_t page = N_PAGES - 30; page < N_PAGES; page++)
+                read_page(&scene, page);
+        assert_int_equal(rig_stat(scene.fileh).loads, 80);
+}
+
+/* A thread that writes in order is read ahead of as well; only what it writes is dirty. */
+static void test_writer(void **state) {
+        struct scene scene = start_with(rig_here(state), "64M", BF_ADVICE_NORMAL);
+
+        for (uint64_t page = 0; page < 500; page++) {
+                assert_int_equal(*rig_word(scene.map, page, 1), page);
+                *rig_word(scene.map, page, 1) = page + 1;
+        }
+        assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), 0);
+        for (uint64_t page = 0; page < 500; page++)
+                assert_int_equal(*rig_word(scene.map, page, 1), page + 1);
+        assert_int_equal(rig_stat(scene.fileh).stores, 500);
+}
+
+/* It is shown what the others read: no copy of it is made. */
+static void test_reader_of_a_shared_file(void **state) {
+        struct rig *rig = rig_here(state);
+        const char *path = rig_identity(rig, "data", N_PAGES);
+        struct bf_fileh *writer, *reader;
+        uint64_t *map, *view;
+        void *memory;
+
+        rig_daemon(rig, "--pool", "64M", NULL);
+        writer = rig_open(rig_client(rig), path, O_RDWR, BF_SHARED);
+        map = rig_map(writer, 0, N_PAGES);
+        reader = rig_open(rig_client(rig), path, O_RDONLY, BF_SHARED);
+        assert_int_equal(bf_advise(reader, 0, 0, BF_ADVICE_NORMAL), 0);
+        assert_int_equal(bf_mmap(reader, 0, N_PAGES * RIG_PAGE, PROT_READ, &memory), 0);
+        view = memory;
+        for (uint64_t page = 0; page < 600; page++)
+                assert_int_equal(*rig_word(view, page, 0), page);
+        assert_in_range(rig_stat(reader).faults, 1, 100);
+        *rig_word(map, 300, 0) = 42;
+        assert_int_equal(*rig_word(view, 300, 0), 42);
+}
+
+/* However much is read, the pool is not passed, and who comes back finds the right content. */
+static void test_small_pool(void **state) {
+        struct scene scene = start_with(rig_here(state), "1M", BF_ADVICE_SEQUENTIAL);
+
+        for (unsigned round = 0; round < 5; round++)
+                for (uint64_t page = 0; page < N_PAGES; page++) {
+                        read_page(&scene, page);
+                        if (page % 100 == 0)
+                                assert_in_range(rig_pool_stat(scene.client).resident_bytes, 1, 1 << 20);
+                }
+        assert_in_range(n_faults(&scene), 1, 5 * N_PAGES / 2);
+}
+
+/* --- of a slow file ------------------------------------------------------------------------------------------------------------------------------ */
+
+struct slow {
+        struct heldfs *heldfs;
+        struct bf_fileh *fileh;
+        uint64_t *map;
+};
+
+static struct slow start_slow(struct rig *rig, enum bf_advice advice) {
+        struct slow slow;
+
+        rig_daemon(rig, "--pool", "64M", NULL);
+        slow.heldfs = rig_heldfs(rig, 1000);
+        slow.fileh = rig_open(rig_client(rig), heldfs_path(slow.heldfs), O_RDWR, 0);
+        assert_int_equal(bf_advise(slow.fileh, 0, 0, advice), 0);
+        slow.map = rig_map(slow.fileh, 0, 1000);
+        return slow;
+}
+
+/* Several reads are under way ahead of the reader, and it waits for its own alone. */
+static void test_reads_side_by_side(void **state) {
+        struct rig *rig = rig_here(state);
+        struct slow slow = start_slow(rig, BF_ADVICE_SEQUENTIAL);
+
+        for (uint64_t page = 0; page < 40; page++)
+                assert_int_equal(*rig_word(slow.map, page, 0), page);
+        heldfs_wait_idle(slow.heldfs);
+        heldfs_hold(slow.heldfs, HELDFS_READ, HELDFS_ANY, HELDFS_ALWAYS);
+        for (uint64_t page = 40; bf_page_state(slow.fileh, page * RIG_PAGE) == BF_PAGE_LOADED; page++)
+                assert_int_equal(*rig_word(slow.map, page, 0), page); /* up to the trap, or what was not read ahead */
+        heldfs_clear(slow.heldfs);
+        for (uint64_t page = 0; page < 1000; page++)
+                assert_int_equal(*rig_word(slow.map, page, 0), page);
+}
+
+/* A block ahead that cannot be read is nobody's error until it is touched, and by then it may be readable. */
+static void test_a_block_that_fails(void **state) {
+        struct rig *rig = rig_here(state);
+        struct slow slow = start_slow(rig, BF_ADVICE_SEQUENTIAL);
+        struct probe_hit hit;
+
+        heldfs_fail(slow.heldfs, HELDFS_READ, 90, 0, HELDFS_ALWAYS, EIO);
+        for (uint64_t page = 0; page < 1000; page++)
+                if (page != 90)
+                        assert_int_equal(*rig_word(slow.map, page, 0), page);
+        assert_states(slow.fileh, 89, "LEL");
+        assert_int_equal(probe_read((void *) (uintptr_t) rig_word(slow.map, 90, 0), NULL, &hit), SIGBUS);
+        assert_int_equal(hit.error, EIO);
+        heldfs_clear(slow.heldfs);
+        assert_int_equal(bf_invalidate(slow.fileh, 90 * RIG_PAGE, RIG_PAGE), 0);
+        assert_int_equal(*rig_word(slow.map, 90, 0), 90);
+}
+
+/* The mapping goes while reads ahead of it are under way; then the handle. */
+static void test_munmap_meanwhile(void **state) {
+        struct rig *rig = rig_here(state);
+        struct slow slow = start_slow(rig, BF_ADVICE_SEQUENTIAL);
+
+        heldfs_hold(slow.heldfs, HELDFS_READ, 17, HELDFS_ALWAYS);
+        assert_int_equal(*rig_word(slow.map, 16, 0), 16);
+        heldfs_wait(slow.heldfs, HELDFS_READ, 17, 1);
+        assert_int_equal(bf_munmap(slow.map), 0);
+        slow.map = rig_map(slow.fileh, 0, 1000);
+        heldfs_clear(slow.heldfs);
+        for (uint64_t page = 0; page < 1000; page++)
+                assert_int_equal(*rig_word(slow.map, page, 0), page);
+        assert_int_equal(bf_invalidate(slow.fileh, 0, UINT64_MAX), 0);
+        heldfs_hold(slow.heldfs, HELDFS_READ, 501, HELDFS_ALWAYS);
+        assert_int_equal(*rig_word(slow.map, 500, 0), 500);
+        heldfs_wait(slow.heldfs, HELDFS_READ, 501, 1);
+        assert_int_equal(bf_munmap(slow.map), 0);
+        assert_int_equal(bf_close(slow.fileh), 0);
+        heldfs_clear(slow.heldfs);
+        rig_wait_resident(rig->clients[0], 0);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                RIG_TEST(test_forwards),
+                RIG_TEST(test_turned_off),
+                RIG_TEST(test_eager),
+                RIG_TEST(test_strides),
+                RIG_TEST(test_two_at_once),
+                RIG_TEST(test_bounds),
+                RIG_TEST(test_writer),
+                RIG_TEST(test_reader_of_a_shared_file),
+                RIG_TEST(test_small_pool),
+                RIG_TEST(test_reads_side_by_side),
+                RIG_TEST(test_a_block_that_fails),
+                RIG_TEST(test_munmap_meanwhile),
+        };
+
+        return cmocka_run_group_tests_name("ahead", tests, NULL, NULL);
+}
