@@ -19,6 +19,9 @@
 /* When there is no more room on the disk, this share must be stale to be looked for; the file system's own bookkeeping counts, too. */
 #define FILEH_STALE_SHARE 16
 
+/* Names of blocks of one file lie together in groups of so many, for the order of pages. */
+#define FILEH_NAME_STEP 64
+
 static uint64_t fileh_round_up(uint64_t size, uint64_t block_size) {
         return (size + block_size - 1) & ~(block_size - 1);
 }
@@ -392,14 +395,20 @@ static int fileh_new_page(struct fileh *fileh, uint64_t block, enum page_state s
         return 0;
 }
 
-static void fileh_enter_lru(struct fileh *fileh, uint32_t id) {
-        struct pager *pager = fileh->pager;
+static uint16_t fileh_age(const struct fileh *fileh) {
+        return (uint16_t) pool_clock(fileh->pager->pool);
+}
 
-        struct page *page = pages_get(&pager->pages, id);
+/* What the order remembers a block by, also when the file is opened anew. */
+static uint64_t fileh_name(const struct fileh *fileh, uint64_t block) {
+        return ((fileh->identity.inode * UINT64_C(0x9e3779b97f4a7c15)) ^ fileh->identity.device << 32) / FILEH_NAME_STEP * FILEH_NAME_STEP + block;
+}
 
-        page->on_lru = true;
-        page->age = pool_clock(pager->pool) & UINT16_MAX;
-        pagelist_push_first(&pager->lru, &pager->pages, id);
+static void fileh_order_load(struct fileh *fileh, uint32_t id, uint64_t block) {
+        const struct pool *pool = fileh->pager->pool;
+        const struct order_room room = { .bytes = pool->bytes, .free = pool_free(pool) };
+
+        order_load(&fileh->pager->order, id, fileh_name(fileh, block), (uint32_t) fileh->block_size, fileh_age(fileh), &room);
 }
 
 int fileh_add_page(struct fileh *fileh, uint64_t block, uint32_t load) {
@@ -410,8 +419,8 @@ int fileh_add_page(struct fileh *fileh, uint64_t block, uint32_t load) {
         if (r < 0)
                 return r;
         pages_get(&fileh->pager->pages, id)->load = load;
-        fileh->pager->n_loading++;
-        fileh_enter_lru(fileh, id);
+        fileh_order_load(fileh, id, block);
+        order_begin_loading(&fileh->pager->order, id);
         return 0;
 }
 
@@ -511,18 +520,25 @@ static void fileh_change_spilled(struct fileh *fileh, enum page_state before, en
                 fileh_queue_sweep(fileh);
 }
 
+static int fileh_new_resident(struct fileh *fileh, uint64_t block, enum page_state state, uint32_t *ret_id) {
+        int r = fileh_new_page(fileh, block, state, ret_id);
+
+        if (r < 0)
+                return r;
+        fileh_change_list(fileh, *ret_id, PAGE_EMPTY, state);
+        fileh->n_resident++;
+        pages_get(&fileh->pager->pages, *ret_id)->has_room = true;
+        return 0;
+}
+
 int fileh_add_resident(struct fileh *fileh, uint64_t block, enum page_state state) {
         uint32_t id;
         int r;
 
-        r = fileh_new_page(fileh, block, state, &id);
-        if (r < 0)
-                return r;
-        fileh_change_list(fileh, id, PAGE_EMPTY, state);
-        fileh->n_resident++;
-        pages_get(&fileh->pager->pages, id)->has_room = true;
-        fileh_enter_lru(fileh, id);
-        return 0;
+        r = fileh_new_resident(fileh, block, state, &id);
+        if (r == 0)
+                fileh_order_load(fileh, id, block);
+        return r;
 }
 
 int fileh_adopt_page(struct fileh *fileh, uint64_t block, enum page_state state, int error) {
@@ -530,10 +546,12 @@ int fileh_adopt_page(struct fileh *fileh, uint64_t block, enum page_state state,
         int r;
 
         if (state_is_resident(state)) {
-                r = fileh_add_resident(fileh, block, state);
-                if (r == 0)
-                        pool_force(fileh->pager->pool, fileh->block_size);
-                return r;
+                r = fileh_new_resident(fileh, block, state, &id);
+                if (r < 0)
+                        return r;
+                pool_force(fileh->pager->pool, fileh->block_size);
+                order_enter(&fileh->pager->order, id, (uint32_t) fileh->block_size, fileh_age(fileh));
+                return 0;
         }
         r = fileh_new_page(fileh, block, state, &id);
         if (r < 0)
@@ -549,55 +567,42 @@ int fileh_adopt_page(struct fileh *fileh, uint64_t block, enum page_state state,
         return 0;
 }
 
-static void fileh_leave_lru(struct fileh *fileh, uint32_t id, struct page *page) {
-        struct pager *pager = fileh->pager;
-
-        if (page->on_lru || page->is_parked)
-                pagelist_remove(page->on_lru ? &pager->lru : &pager->parked, &pager->pages, id);
-        page->on_lru = page->is_parked = false;
+static void fileh_leave_order(struct fileh *fileh, uint32_t id) {
+        order_remove(&fileh->pager->order, id, (uint32_t) fileh->block_size);
 }
 
 static void fileh_enter_parked(struct fileh *fileh, uint32_t id, bool is_oldest) {
-        struct pager *pager = fileh->pager;
-
-        if (!fileh_can_spill(fileh))
-                return;
-        pages_get(&pager->pages, id)->is_parked = true;
-        if (is_oldest)
-                pagelist_push_first(&pager->parked, &pager->pages, id);
-        else
-                pagelist_push_last(&pager->parked, &pager->pages, id);
+        if (fileh_can_spill(fileh))
+                order_park(&fileh->pager->order, id, (uint32_t) fileh->block_size, is_oldest);
 }
 
 void fileh_park(struct fileh *fileh, uint32_t id) {
-        struct page *page = pages_get(&fileh->pager->pages, id);
-
-        fileh_leave_lru(fileh, id, page);
-        if (page->state == PAGE_DIRTY)
+        fileh_leave_order(fileh, id);
+        if (pages_get(&fileh->pager->pages, id)->state == PAGE_DIRTY)
                 fileh_enter_parked(fileh, id, false);
 }
 
 void fileh_unpark(struct fileh *fileh, uint32_t id) {
-        fileh_leave_lru(fileh, id, pages_get(&fileh->pager->pages, id));
+        fileh_leave_order(fileh, id);
 }
 
-/* What follows for the order of use. A page that was dirty for so long that it left it comes back as its oldest when it is clean; one that is parked, and
- * not DIRTY for a while, as the oldest of those. */
-static void fileh_change_order(struct fileh *fileh, uint32_t id, struct page *page, enum page_state before, enum page_state after) {
-        struct pager *pager = fileh->pager;
+void fileh_forget_page(struct fileh *fileh, uint32_t id) {
+        order_evict(&fileh->pager->order, id, fileh_name(fileh, pages_get(&fileh->pager->pages, id)->block), (uint32_t) fileh->block_size);
+}
 
-        if (page->is_parked && after != PAGE_DIRTY)
-                fileh_leave_lru(fileh, id, page);
-        if (page->on_lru || page->is_parked)
+/* What follows for the order of pages. One that was dirty for so long that it left it comes back when it is clean; one that is parked, and not DIRTY for a
+ * while, as the oldest of those. */
+static void fileh_change_order(struct fileh *fileh, uint32_t id, struct page *page, enum page_state before, enum page_state after) {
+        if (page->list == ORDER_PARKED && after != PAGE_DIRTY)
+                fileh_leave_order(fileh, id);
+        if (page->list != ORDER_NOWHERE)
                 return;
         if (before == PAGE_UNSPILLING && after == PAGE_DIRTY)
-                fileh_enter_lru(fileh, id);
+                order_touch(&fileh->pager->order, id, (uint32_t) fileh->block_size, fileh_age(fileh));
         else if (after == PAGE_DIRTY)
                 fileh_enter_parked(fileh, id, true);
-        else if (state_is_clean(after)) {
-                pagelist_push_last(&pager->lru, &pager->pages, id);
-                page->on_lru = true;
-        }
+        else if (state_is_clean(after))
+                order_return(&fileh->pager->order, id, (uint32_t) fileh->block_size);
 }
 
 /* What follows from being in RAM or not. */
@@ -611,7 +616,7 @@ static void fileh_change_residence(struct fileh *fileh, uint32_t id, struct page
         if (state_is_resident(after))
                 fileh_change_order(fileh, id, page, before, after);
         else if (!state_is_loading(after)) {
-                fileh_leave_lru(fileh, id, page);
+                fileh_leave_order(fileh, id);
                 pager_give_room(pager, fileh_take_room(fileh, id));
         }
 }
@@ -629,7 +634,8 @@ static void fileh_set_state(struct fileh *fileh, uint32_t id, enum page_state st
         page->error = (uint16_t) -error;
         fileh_change_list(fileh, id, before, state);
         fileh_count_failed(fileh, before, state);
-        fileh->pager->n_loading -= before == PAGE_LOADING;
+        if (before == PAGE_LOADING)
+                order_end_loading(&fileh->pager->order, id);
         fileh_change_spilled(fileh, before, state);
         fileh_change_residence(fileh, id, page, before, state);
         if (state == PAGE_EMPTY)
@@ -646,14 +652,8 @@ enum page_action fileh_page_event(struct fileh *fileh, uint32_t id, enum page_ev
 }
 
 void fileh_touch(struct fileh *fileh, uint32_t id) {
-        struct pager *pager = fileh->pager;
-
-        struct page *page = pages_get(&pager->pages, id);
-
-        if ((pager->lru.first == id && page->on_lru) || page->state == PAGE_UNSPILLING) /* which has not come yet */
-                return;
-        fileh_leave_lru(fileh, id, page);
-        fileh_enter_lru(fileh, id);
+        if (pages_get(&fileh->pager->pages, id)->state != PAGE_UNSPILLING) /* which has not come yet */
+                order_touch(&fileh->pager->order, id, (uint32_t) fileh->block_size, fileh_age(fileh));
 }
 
 uint64_t fileh_take_room(struct fileh *fileh, uint32_t id) {

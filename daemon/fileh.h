@@ -203,6 +203,9 @@ void fileh_park(struct fileh *fileh, uint32_t id);
 /* Is there a file to spill its pages to? */
 bool fileh_can_spill(const struct fileh *fileh);
 
+/* A page is to be dropped for want of room: that is remembered. */
+void fileh_forget_page(struct fileh *fileh, uint32_t id);
+
 /* A parked page is not to be spilled after all, until it was touched. */
 void fileh_unpark(struct fileh *fileh, uint32_t id);
 

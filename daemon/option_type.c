@@ -13,6 +13,7 @@
 #include "commons.h"
 #include "log.h"
 #include "option_type.h"
+#include "order.h"
 #include "pool.h"
 #include "size.h"
 #include "wire.h"
@@ -254,6 +255,19 @@ static void format_level(const void *value, char text[static OPTION_TEXT_MAX]) {
         format_text(log_level_name(*(const enum log_level *) value), text);
 }
 
+static int parse_replacement(const char *text, void *ret) {
+        for (enum order_policy policy = 0; policy < N_ORDER_POLICIES; policy++)
+                if (strcmp(text, order_policy_name(policy)) == 0) {
+                        *(enum order_policy *) ret = policy;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
+static void format_replacement(const void *value, char text[static OPTION_TEXT_MAX]) {
+        format_text(order_policy_name(*(const enum order_policy *) value), text);
+}
+
 static int parse_fd(const char *text, void *ret) {
         unsigned long n;
 
@@ -273,4 +287,5 @@ static void format_fd(const void *value, char text[static OPTION_TEXT_MAX]) {
 
 const struct option_type option_type_yes_no = { sizeof(bool), parse_yes_no, format_yes_no };
 const struct option_type option_type_level = { sizeof(enum log_level), parse_level, format_level };
+const struct option_type option_type_replacement = { sizeof(enum order_policy), parse_replacement, format_replacement };
 const struct option_type option_type_fd = { sizeof(int), parse_fd, format_fd };

@@ -28,6 +28,7 @@ extern const struct option_type option_type_limit;        /* uint64_t; ACCOUNT_N
 extern const struct option_type option_type_limit_bytes;  /* the same */
 extern const struct option_type option_type_yes_no;       /* bool */
 extern const struct option_type option_type_level;        /* enum log_level */
+extern const struct option_type option_type_replacement;  /* enum order_policy */
 extern const struct option_type option_type_fd;           /* int; -1: not said */
 
 #endif

@@ -36,6 +36,8 @@ const struct option_row options_table[] = {
           OPTION_RELOADED, &option_type_seconds, FIELD(pager.room_timeout_usec) },
         { "reclaim-batch", "PAGES", "clean pages dropped at a time, 1 to 65536", "a number of pages from 1 to 65536", "64", NULL, OPTION_RELOADED,
           &option_type_batch, FIELD(pager.reclaim_batch) },
+        { "replacement", "POLICY", "which clean pages are dropped first: proven or lru", "proven or lru", "proven", NULL, OPTION_RELOADED,
+          &option_type_replacement, FIELD(pager.replacement) },
         { "uid-peers", "N", "clients that one user may have, or none for no limit", "a number from 1 on, or none", NULL,
           "a sixteenth of the open files allowed, at most 1024", OPTION_RELOADED, &option_type_limit, LIMIT(ACCOUNT_PEERS) },
         { "uid-handles", "N", "handles that they may have together, or none", "a number from 1 on, or none", NULL,

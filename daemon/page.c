@@ -53,13 +53,13 @@ uint32_t pages_new(struct pages *pages) {
                 return 0;
         id = pages->free;
         page = pages_get(pages, id);
-        pages->free = page->lru.next;
+        pages->free = page->order.next;
         memset(page, 0, sizeof(*page));
         return id;
 }
 
 void pages_free(struct pages *pages, uint32_t id) {
-        pages_get(pages, id)->lru.next = pages->free;
+        pages_get(pages, id)->order.next = pages->free;
         pages->free = id;
 }
 
@@ -71,7 +71,7 @@ struct page *pages_get(const struct pages *pages, uint32_t id) {
 static struct page_links *pagelist_links(const struct pagelist *list, struct pages *pages, uint32_t id) {
         struct page *page = pages_get(pages, id);
 
-        return list->link == PAGELIST_LRU ? &page->lru : &page->dirty;
+        return list->link == PAGELIST_ORDER ? &page->order : &page->dirty;
 }
 
 void pagelist_init(struct pagelist *list, enum pagelist_link link) {

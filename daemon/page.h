@@ -22,7 +22,7 @@ struct page {
         uint64_t block : 48;
         uint64_t age : 16; /* the end of the time, by pool_clock(), when it was last touched */
         union {
-                struct page_links lru; /* pager->lru or pager->parked -> page->lru */
+                struct page_links order; /* order->lists[page->list] -> page->order */
                 uint32_t unspill;      /* number of the load in pager->loads, while PAGE_UNSPILLING */
         };
         union {
@@ -32,17 +32,17 @@ struct page {
         uint32_t fileh;  /* number in pager->filehs */
         uint16_t error;  /* why the load failed, while PAGE_FAILED, or PAGE_SPILLED if not 0 */
         uint8_t state;   /* enum page_state; assigned by fileh_set_state() alone */
-        bool on_lru : 1;    /* dirty pages that reached its end are not, until they are clean */
-        bool is_parked : 1; /* but there, while PAGE_DIRTY, if they can be spilled */
-        bool has_room : 1;  /* its bytes are counted in the pool */
-        bool is_seen : 1;   /* its content was found in the memory, while that is adopted */
+        uint8_t list : 2;    /* enum order_list */
+        bool is_proven : 1;  /* order.c */
+        bool has_room : 1;   /* its bytes are counted in the pool */
+        bool is_seen : 1;    /* its content was found in the memory, while that is adopted */
 };
 
 /* All pages of one pager. */
 struct pages {
         struct page **chunks;
         uint32_t n_chunks;
-        uint32_t free; /* page->lru.next links the free ones */
+        uint32_t free; /* page->order.next links the free ones */
 };
 
 void pages_init(struct pages *pages);
@@ -55,7 +55,7 @@ struct page *pages_get(const struct pages *pages, uint32_t id);
 
 /* Which of its links a list goes through. */
 enum pagelist_link {
-        PAGELIST_LRU,
+        PAGELIST_ORDER,
         PAGELIST_DIRTY,
 };
 

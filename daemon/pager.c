@@ -12,8 +12,7 @@ int pager_init(struct pager *pager, struct commons *commons, unsigned index, con
         *pager = (struct pager) { .index = index, .commons = commons, .pool = &commons->pool, .ring = ring, .options = *options };
         bufs_init(&pager->bufs);
         pages_init(&pager->pages);
-        pagelist_init(&pager->lru, PAGELIST_LRU);
-        pagelist_init(&pager->parked, PAGELIST_LRU);
+        order_init(&pager->order, &pager->pages, options->replacement, pager->pool->bytes);
         idtable_init(&pager->filehs);
         idtable_init(&pager->handles);
         idtable_init(&pager->loads);
@@ -31,6 +30,7 @@ void pager_fini(struct pager *pager) {
         idtable_fini(&pager->loads);
         idtable_fini(&pager->handles);
         idtable_fini(&pager->filehs);
+        order_fini(&pager->order);
         pages_fini(&pager->pages);
         bufs_fini(&pager->bufs);
         ring_free(pager->ring);

@@ -14,6 +14,7 @@
 #include "commons.h"
 #include "idtable.h"
 #include "job.h"
+#include "order.h"
 #include "page.h"
 #include "pool.h"
 #include "ring.h"
@@ -35,6 +36,7 @@ struct absent_waiter {
 struct pager_options {
         uint64_t room_timeout_usec; /* how long a load waits for room */
         unsigned reclaim_batch;     /* pages */
+        enum order_policy replacement;
         const char *spill_dir;      /* folder of the spill files; NULL: none are made */
         int spill_dir_fd;           /* the same, borrowed */
         uint64_t spill_bytes;       /* what they may take of the disk */
@@ -82,8 +84,7 @@ struct pager {
         struct pager_options options;
         struct bufs bufs;
         struct pages pages;
-        struct pagelist lru;    /* most recently used first -> page->lru */
-        struct pagelist parked; /* dirty pages that can be spilled, the least recently used first -> page->lru */
+        struct order order; /* of pages: which leaves first */
         struct idtable filehs;  /* struct fileh */
         struct idtable handles; /* struct handle */
         struct idtable loads;   /* struct load */
@@ -102,9 +103,8 @@ struct pager {
         struct ring_op absent_timer;
         bool absent_timer_is_set;
         TAILQ_HEAD(, request_hold) holds; /* OPENs of shared files that wait for their users -> hold->entry */
-        uint32_t n_loading;        /* pages of the lru that are not there yet */
-        uint32_t published;        /* lru.last when the others were last told of it; 0: nothing there can be dropped, or parked */
-        uint32_t published_parked; /* the same of parked.first; 0: nothing can be spilled now */
+        uint32_t published;        /* the page to leave first when the others were last told of it; 0: there was none */
+        uint32_t published_parked; /* the same of the one to be spilled first; 0: nothing could be */
         TAILQ_HEAD(, stray) strays; /* faults nobody knows -> stray->entry */
         struct ring_op stray_timer;
         bool stray_timer_is_set;

@@ -8,32 +8,29 @@
 #include "reclaim.h"
 #include "standing.h"
 
-/* A dirty page at the end of the order of use steps out of it, so that none is looked at twice; a page being loaded is in use. True: it was such a
- * one. */
-static bool reclaim_pass_over(struct fileh *fileh, uint32_t id, const struct page *page) {
-        if (!state_is_dirty(page->state)) {
-                fileh_touch(fileh, id);
-                return true;
-        }
-        fileh_park(fileh, id);
-        return false;
+/* A dirty page that is to leave steps out of the order, so that none is looked at twice; a page being loaded stays, but is not to be met again. */
+static void reclaim_pass_over(struct fileh *fileh, uint32_t id, const struct page *page) {
+        if (state_is_dirty(page->state))
+                fileh_park(fileh, id);
+        else
+                order_pass_over(&fileh->pager->order, id);
 }
 
 uint64_t reclaim_batch(struct pager *pager, uint64_t bytes) {
-        uint32_t n_loading = 0, n_pages = pager->lru.n, n_dropped = 0;
+        uint32_t n_dropped = 0, id;
         uint64_t n_bytes = 0;
         struct drop drop;
 
         drop_init(&drop, pager);
-        while (n_loading < n_pages && n_dropped < pager->options.reclaim_batch && n_bytes < bytes && pager->lru.last) {
-                uint32_t id = pager->lru.last;
+        while (n_dropped < pager->options.reclaim_batch && n_bytes < bytes && (id = order_victim(&pager->order))) {
                 struct page *page = pages_get(&pager->pages, id);
                 struct fileh *fileh = idtable_get(&pager->filehs, page->fileh);
 
                 if (!state_is_clean(page->state)) {
-                        n_loading += reclaim_pass_over(fileh, id, page);
+                        reclaim_pass_over(fileh, id, page);
                         continue;
                 }
+                fileh_forget_page(fileh, id);
                 drop_add(&drop, fileh, id, EVENT_EVICT, 0);
                 fileh->n_evictions++;
                 n_dropped++;

@@ -283,7 +283,7 @@ static bool spill_is_being_punched(const struct fileh *fileh, uint64_t block) {
 
 /* Takes up to so many bytes of the oldest pages. Those that cannot go now are passed over. */
 static void spill_collect(struct pager *pager, struct spill_batch *batch, uint64_t n_bytes) {
-        uint32_t id = pager->parked.first, next;
+        uint32_t id = pager->order.lists[ORDER_PARKED].first, next;
         struct fileh *asked = NULL;
         bool may_protect = true;
         uint64_t n = 0;
@@ -294,14 +294,14 @@ static void spill_collect(struct pager *pager, struct spill_batch *batch, uint64
                 struct page *page = pages_get(&pager->pages, id);
                 struct fileh *fileh = idtable_get(&pager->filehs, page->fileh);
 
-                next = page->lru.next;
+                next = page->order.next;
                 if (!fileh_can_spill(fileh))
                         fileh_unpark(fileh, id);
                 if (fileh != asked)
                         may_protect = fileh_may_protect(fileh);
                 asked = fileh;
                 batch->has_held |= !may_protect;
-                if (!page->is_parked || !may_protect || spill_is_being_punched(fileh, page->block))
+                if (page->list != ORDER_PARKED || !may_protect || spill_is_being_punched(fileh, page->block))
                         continue;
                 n += fileh->block_size;
                 if (n > n_bytes && batch->n > 0)
@@ -385,7 +385,7 @@ static uint64_t spill_min(uint64_t a, uint64_t b) {
 /* Others are not to wait for pages that cannot go just now. */
 static bool spill_is_possible(struct pager *pager) {
         pager->spill.is_held = !pager->options.spill_dir || spill_window(pager) == 0 || spill_is_paused(pager);
-        return !pager->spill.is_held && pager->parked.n > 0;
+        return !pager->spill.is_held && pager->order.lists[ORDER_PARKED].n > 0;
 }
 
 bool spill_continue(struct pager *pager) {

@@ -15,8 +15,8 @@ static void standing_publish_page(struct pager *pager, uint32_t id, uint32_t *pu
 void standing_publish(struct pager *pager) {
         struct commons_pager *self = &pager->commons->pagers[pager->index];
 
-        standing_publish_page(pager, pager->lru.n > pager->n_loading ? pager->lru.last : 0, &pager->published, &self->oldest);
-        standing_publish_page(pager, pager->spill.is_held ? 0 : pager->parked.first, &pager->published_parked, &self->oldest_parked);
+        standing_publish_page(pager, order_victim(&pager->order), &pager->published, &self->oldest);
+        standing_publish_page(pager, pager->spill.is_held ? 0 : pager->order.lists[ORDER_PARKED].first, &pager->published_parked, &self->oldest_parked);
 }
 
 static bool standing_tell(struct pager *pager, unsigned other) {

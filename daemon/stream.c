@@ -29,19 +29,25 @@ static uint64_t stream_distance(const struct stream *stream, uint64_t block) {
         return (uint64_t) (blocks / stream->stride);
 }
 
-/* Does the block come where the stream is expected: right after the last one, or in what was read ahead, up to its end? */
-static bool stream_expects(const struct stream *stream, uint64_t block) {
+/* How well a block fits into a stream. */
+enum stream_fit {
+        STREAM_STRANGE,
+        STREAM_NEAR,     /* of a stream of one block: it may be the second one */
+        STREAM_INSIDE,   /* in what was read ahead */
+        STREAM_EXPECTED, /* right after the last one, or where what was read ahead has a hole or an end */
+};
+
+static enum stream_fit stream_fit(const struct stream *stream, uint64_t block) {
         uint64_t distance = stream_distance(stream, block);
-
-        if (distance == 0)
-                return false;
-        return distance == 1 || (stream->window > 0 && distance <= stream_distance(stream, stream->next));
-}
-
-static bool stream_is_near(const struct stream *stream, uint64_t block) {
         int64_t blocks = (int64_t) (block - stream->last);
 
-        return stream->stride == 0 && blocks != 0 && blocks >= -STREAM_STRIDE_MAX && blocks <= STREAM_STRIDE_MAX;
+        if (stream->stamp == 0)
+                return STREAM_STRANGE;
+        if (stream->stride == 0)
+                return blocks != 0 && blocks >= -STREAM_STRIDE_MAX && blocks <= STREAM_STRIDE_MAX ? STREAM_NEAR : STREAM_STRANGE;
+        if (distance == 1 || (distance > 0 && stream->window > 0 && (block == stream->trap || block == stream->next)))
+                return STREAM_EXPECTED;
+        return distance > 0 && stream->window > 0 && distance < stream_distance(stream, stream->next) ? STREAM_INSIDE : STREAM_STRANGE;
 }
 
 /* The oldest makes way. What was read for it and not touched, as far as is known, was read in vain. */
@@ -61,23 +67,23 @@ static struct stream *streams_replace(struct streams *streams, uint64_t block) {
         return oldest;
 }
 
-/* The stream that a block belongs to. One that expects it comes before one that it is only near to. */
+/* The stream that a block belongs to: where it fits best, of several that which went on last. */
 static struct stream *streams_find(struct streams *streams, uint64_t block) {
-        struct stream *near = NULL;
+        enum stream_fit best = STREAM_STRANGE;
+        struct stream *found = NULL;
 
         for (unsigned i = 0; i < STREAMS_MAX; i++) {
                 struct stream *stream = &streams->list[i];
+                enum stream_fit fit = stream_fit(stream, block);
 
-                if (stream->stamp == 0)
-                        continue;
-                if (stream_expects(stream, block))
-                        return stream;
-                if (stream_is_near(stream, block) && (!near || stream->stamp > near->stamp))
-                        near = stream;
+                if (fit > best || (fit == best && found && stream->stamp > found->stamp)) {
+                        best = fit;
+                        found = stream;
+                }
         }
-        if (near)
-                near->stride = (int64_t) (block - near->last);
-        return near ? near : streams_replace(streams, block);
+        if (best == STREAM_NEAR)
+                found->stride = (int64_t) (block - found->last);
+        return found ? found : streams_replace(streams, block);
 }
 
 static uint64_t stream_min(uint64_t a, uint64_t b) {

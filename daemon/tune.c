@@ -7,6 +7,8 @@
 void tune_pager(struct pager *pager, const struct pager_options *options) {
         pager->options.room_timeout_usec = options->room_timeout_usec;
         pager->options.reclaim_batch = options->reclaim_batch;
+        pager->options.replacement = options->replacement;
+        order_set_policy(&pager->order, options->replacement);
         pager->options.spill_bytes = options->spill_bytes;
 
         /* What waits for something may have it now: the thread's turn, which comes next, looks at room and reclaim in any case. */

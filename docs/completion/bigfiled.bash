@@ -32,6 +32,9 @@ _bigfiled() {
         --uid-peers | --uid-handles | --uid-mappings | --uid-dirty)
                 mapfile -t COMPREPLY < <(compgen -W none -- "$word")
                 ;;
+        --replacement)
+                mapfile -t COMPREPLY < <(compgen -W 'proven lru' -- "$word")
+                ;;
         --lend)
                 mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$word")
                 ;;
@@ -41,7 +44,7 @@ _bigfiled() {
         --pagers | --room-timeout | --reclaim-batch | --ready-fd | --private-fd) ;;
         *)
                 mapfile -t COMPREPLY < <(compgen -W '--socket --socket-mode --socket-group --pool --pagers --spill-dir --spill-size --room-timeout
-                        --reclaim-batch --uid-peers --uid-handles --uid-mappings --uid-dirty --lend --log-level --config --ready-fd --private-fd
+                        --reclaim-batch --replacement --uid-peers --uid-handles --uid-mappings --uid-dirty --lend --log-level --config --ready-fd --private-fd
                         --no-lend --check-config --quiet --verbose --version --help' -- "$word")
                 ;;
         esac

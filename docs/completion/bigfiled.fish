@@ -12,6 +12,7 @@ complete -c bigfiled -l spill-dir -x -a 'none (__fish_complete_directories)' -d 
 complete -c bigfiled -l spill-size -x -d 'how much they may take there'
 complete -c bigfiled -l room-timeout -x -d 'how long a fault waits for room'
 complete -c bigfiled -l reclaim-batch -x -d 'clean pages dropped at a time'
+complete -c bigfiled -l replacement -x -a 'proven lru' -d 'which clean pages are dropped first'
 complete -c bigfiled -l uid-peers -x -a none -d 'clients that one user may have'
 complete -c bigfiled -l uid-handles -x -a none -d 'handles that they may have together'
 complete -c bigfiled -l uid-mappings -x -a none -d 'mappings that they may have together'

@@ -20,7 +20,7 @@ struct scene {
 static struct scene start_with(struct rig *rig, const char *pool, const char *batch, const char *n_pagers) {
         struct scene scene;
 
-        rig_daemon(rig, "--pool", pool, "--reclaim-batch", batch, "--pagers", n_pagers, NULL);
+        rig_daemon(rig, "--pool", pool, "--reclaim-batch", batch, "--pagers", n_pagers, "--replacement", "lru", NULL);
         scene.client = rig_client(rig);
         scene.path = rig_identity(rig, "data", N_PAGES);
         scene.fileh = rig_open(scene.client, scene.path, O_RDWR, 0);
@@ -286,6 +286,34 @@ static void test_order_over_all_pagers(void **state) {
                 assert_in_range(rig_stat(others[i]).resident_bytes, 64 * RIG_PAGE, 192 * RIG_PAGE);
 }
 
+/* Goes round and round over somewhat more than the pool; how many loads that takes in the last ten rounds. */
+static uint64_t loads_of_a_loop(struct rig *rig, const char *policy) {
+        const uint64_t n_pages = 290; /* the pool has 256 */
+        struct scene scene;
+        uint64_t before = 0;
+
+        rig_daemon(rig, "--pool", "1M", "--replacement", policy, NULL);
+        scene.client = rig_client(rig);
+        scene.fileh = rig_open(scene.client, rig_identity(rig, "data", n_pages), O_RDWR, 0);
+        scene.map = rig_map(scene.fileh, 0, n_pages);
+        for (unsigned round = 0; round < 40; round++) {
+                if (round == 30)
+                        before = rig_stat(scene.fileh).loads;
+                for (uint64_t page = 0; page < n_pages; page++)
+                        read_page(&scene, page);
+        }
+        return rig_stat(scene.fileh).loads - before;
+}
+
+/* of a loop larger than the pool the most stays, of which an order of use keeps nothing */
+static void test_a_loop(void **state) {
+        assert_in_range(loads_of_a_loop(rig_here(state), "proven"), 10 * (290 - 256), 10 * 290 * 6 / 10);
+}
+
+static void test_a_loop_in_order_of_use(void **state) {
+        assert_int_equal(loads_of_a_loop(rig_here(state), "lru"), 10 * 290);
+}
+
 /* a working set that fits stays: no loads once it is in */
 static void test_a_working_set_that_fits_stays(void **state) {
         struct scene scene = start(rig_here(state), "256K", "64");
@@ -314,6 +342,8 @@ int main(void) {
                 RIG_TEST(test_automatic_reclaim_page_by_page),
                 RIG_TEST(test_order_over_all_clients),
                 RIG_TEST(test_order_over_all_pagers),
+                RIG_TEST(test_a_loop),
+                RIG_TEST(test_a_loop_in_order_of_use),
                 RIG_TEST(test_a_working_set_that_fits_stays),
         };
 

@@ -90,7 +90,7 @@ static void assert_list(const struct pagelist *list, struct pages *pages, const 
 
         for (uint32_t id = list->first; id; i++) {
                 const struct page *page = pages_get(pages, id);
-                struct page_links links = list->link == PAGELIST_LRU ? page->lru : page->dirty;
+                struct page_links links = list->link == PAGELIST_ORDER ? page->order : page->dirty;
 
                 assert_true(i < n);
                 assert_int_equal('a' + (int) page->block, expected[i]);
@@ -117,7 +117,7 @@ static void test_lists_keep_their_order(void **state) {
         uint32_t ids[5];
 
         make(pages, ids, 5);
-        pagelist_init(&list, PAGELIST_LRU);
+        pagelist_init(&list, PAGELIST_ORDER);
         assert_list(&list, pages, "");
         pagelist_push_first(&list, pages, ids[2]);
         assert_list(&list, pages, "c");
@@ -145,7 +145,7 @@ static void test_a_page_is_in_two_lists_at_once(void **state) {
         uint32_t ids[3];
 
         make(pages, ids, 3);
-        pagelist_init(&lru, PAGELIST_LRU);
+        pagelist_init(&lru, PAGELIST_ORDER);
         pagelist_init(&dirty, PAGELIST_DIRTY);
         for (unsigned i = 0; i < 3; i++) {
                 pagelist_push_first(&lru, pages, ids[i]);
@@ -170,7 +170,7 @@ static void test_touching_moves_a_page_to_the_front(void **state) {
         uint32_t ids[4];
 
         make(pages, ids, 4);
-        pagelist_init(&lru, PAGELIST_LRU);
+        pagelist_init(&lru, PAGELIST_ORDER);
         for (unsigned i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
                 if (listed[steps[i].touched])
                         pagelist_remove(&lru, pages, ids[steps[i].touched]);
