@@ -22,6 +22,9 @@
 #include "remap.h"
 #include "stray.h"
 
+/* Blocks that are shown together: so many, aligned. */
+#define FAULT_AROUND 16u
+
 static void fault_load(struct mapping *mapping, uint64_t block, bool write) {
         struct fileh *fileh = mapping->fileh;
         struct load *load;
@@ -62,13 +65,40 @@ static void fault_on_vanished(struct mapping *mapping, uint64_t block, uint32_t 
         mapping_wake(mapping, block); /* it asks again */
 }
 
+/* Is the block in RAM, and to be shown like that to who reads it? */
+static bool fault_is_alike(const struct mapping *mapping, uint64_t block, bool writable) {
+        const struct fileh *fileh = mapping->fileh;
+        uint32_t id = fileh_page(fileh, block);
+        enum page_state state;
+
+        if (!id || !mapping_shows(mapping, block))
+                return false;
+        state = pages_get(&fileh->pager->pages, id)->state;
+        return state_is_resident(state) && state_transition(state, EVENT_READ).action == (writable ? ACTION_MAP_RW : ACTION_MAP_RO);
+}
+
+/* A page that is in RAM is shown with its neighbours that are: each would cost a fault, and showing it with the others next to nothing. */
+static int fault_show_around(struct mapping *mapping, uint64_t block, bool writable) {
+        uint64_t begin = block & ~(uint64_t) (FAULT_AROUND - 1), first = block, end = block + 1;
+
+        if (mapping->fileh->advice != WIRE_ADVICE_RANDOM) {
+                while (first > begin && fault_is_alike(mapping, first - 1, writable))
+                        first--;
+                while (end < begin + FAULT_AROUND && fault_is_alike(mapping, end, writable))
+                        end++;
+        }
+        if (end - first > 1 && mapping_show(mapping, first, end - first, writable) == 0)
+                return 0;
+        return mapping_show(mapping, block, 1, writable); /* of the others one is not there, perhaps */
+}
+
 static void fault_show(struct mapping *mapping, uint64_t block, uint32_t id, bool writable, bool is_mapped) {
         int r;
 
         if (writable && is_mapped)
                 r = mapping_protect(mapping, block, 1, false);
         else
-                r = mapping_show(mapping, block, 1, writable);
+                r = fault_show_around(mapping, block, writable);
         if (r == -EFAULT)
                 fault_on_vanished(mapping, block, id);
         else if (r < 0)

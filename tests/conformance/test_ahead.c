@@ -180,6 +180,31 @@ static void test_reader_of_a_shared_file(void **state) {
         assert_int_equal(*rig_word(view, 300, 0), 42);
 }
 
+/* What is in RAM is shown to a second mapping many pages at a time; dirty ones writable, clean ones not. */
+static void test_a_second_mapping(void **state) {
+        struct scene scene = start_with(rig_here(state), "64M", BF_ADVICE_NORMAL);
+        uint64_t *other, n;
+
+        for (uint64_t page = 0; page < 320; page++)
+                read_page(&scene, page);
+        *rig_word(scene.map, 20, 1) = 1;
+        *rig_word(scene.map, 21, 1) = 1;
+        other = rig_map(scene.fileh, 0, 320);
+        n = n_faults(&scene);
+        assert_int_equal(*rig_word(other, 17, 0), 17);
+        assert_access(rig_word(other, 15, 0), "-RRRR--");
+        assert_int_equal(*rig_word(other, 20, 1), 1);
+        assert_access(rig_word(other, 18, 0), "RRWW-");
+        for (uint64_t page = 0; page < 320; page++)
+                assert_int_equal(*rig_word(other, page, 0), page);
+        assert_in_range(n_faults(&scene), n + 320 / 16, n + 320 / 16 + 4);
+        assert_states(scene.fileh, 19, "LDDL");
+        assert_int_equal(bf_advise(scene.fileh, 0, 0, BF_ADVICE_RANDOM), 0);
+        other = rig_map(scene.fileh, 0, 320);
+        assert_int_equal(*rig_word(other, 17, 0), 17);
+        assert_access(rig_word(other, 16, 0), "-R-");
+}
+
 /* However much is read, the pool is not passed, and who comes back finds the right content. */
 static void test_small_pool(void **state) {
         struct scene scene = start_with(rig_here(state), "1M", BF_ADVICE_SEQUENTIAL);
@@ -279,6 +304,7 @@ int main(void) {
                 RIG_TEST(test_bounds),
                 RIG_TEST(test_writer),
                 RIG_TEST(test_reader_of_a_shared_file),
+                RIG_TEST(test_a_second_mapping),
                 RIG_TEST(test_small_pool),
                 RIG_TEST(test_reads_side_by_side),
                 RIG_TEST(test_a_block_that_fails),
