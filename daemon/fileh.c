@@ -178,7 +178,7 @@ static int fileh_build(struct fileh *fileh, const struct fileh_params *params) {
         r = fileh_adopt_spill_file(fileh, params);
         if (r < 0)
                 goto fail_id;
-        r = store_file_new(fileh->pager->ring, params->fd, params->is_writable, &fileh->store);
+        r = store_file_new(fileh->pager->ring, fileh->pager->views, params->fd, params->is_writable, &fileh->store);
         if (r == 0)
                 return 0;
 

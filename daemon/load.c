@@ -317,6 +317,23 @@ static void load_read(struct load *load) {
 
 /* --- at once ------------------------------------------------------------------------------------------------------------------------------------ */
 
+/* What lies in RAM is copied from where it lies. */
+static bool load_view_now(struct mapping *mapping, uint64_t block, uint64_t n, bool write) {
+        struct fileh *fileh = mapping->fileh;
+        uint64_t offset = block << fileh->block_shift, length = n << fileh->block_shift;
+        const void *content;
+        int r;
+
+        if (offset + length > fileh->size) /* what is behind the end is not as it should be */
+                return false;
+        content = store_view(fileh->store, offset, (uint32_t) length);
+        if (!content)
+                return false;
+        r = place_now(mapping, block, n, content, write);
+        store_viewed(fileh->store, r != -EFAULT);
+        return r == 0;
+}
+
 static bool load_read_now(struct fileh *fileh, uint64_t block, uint64_t n, void *buf) {
         uint64_t offset = block << fileh->block_shift, length = n << fileh->block_shift;
 
@@ -345,9 +362,11 @@ bool load_now(struct mapping *mapping, uint64_t block, uint64_t n, bool write) {
                 return false;
         if (!TAILQ_EMPTY(&pager->room_queue) || !pool_take(pager->pool, length))
                 return false;
+        if (load_view_now(mapping, block, n, write))
+                return true;
         buf = bufs_get(&pager->bufs, length);
         if (buf && load_read_now(fileh, block, n, buf))
-                is_placed = place_now(mapping, block, n, buf, write);
+                is_placed = place_now(mapping, block, n, buf, write) == 0;
         bufs_put(&pager->bufs, buf, length);
         if (!is_placed)
                 pager_give_room(pager, length);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "pager.h"
+#include "view.h"
 
 int pager_init(struct pager *pager, struct commons *commons, unsigned index, const struct pager_options *options) {
         struct ring *ring;
@@ -10,6 +11,7 @@ int pager_init(struct pager *pager, struct commons *commons, unsigned index, con
         if (r < 0)
                 return r;
         *pager = (struct pager) { .index = index, .commons = commons, .pool = &commons->pool, .ring = ring, .options = *options };
+        pager->views = views_new();
         bufs_init(&pager->bufs);
         pages_init(&pager->pages);
         order_init(&pager->order, &pager->pages, options->replacement, pager->pool->bytes);
@@ -33,6 +35,7 @@ void pager_fini(struct pager *pager) {
         order_fini(&pager->order);
         pages_fini(&pager->pages);
         bufs_fini(&pager->bufs);
+        views_free(pager->views);
         ring_free(pager->ring);
 }
 

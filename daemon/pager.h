@@ -26,6 +26,7 @@ struct pager;
 struct request_hold;
 struct quota_waiter;
 struct stray;
+struct views;
 
 /* A job that waits for absent users (absent.c). */
 struct absent_waiter {
@@ -81,6 +82,7 @@ struct pager {
         struct commons *commons; /* borrowed */
         struct pool *pool;       /* commons->pool */
         struct ring *ring;
+        struct views *views; /* NULL: none */
         struct pager_options options;
         struct bufs bufs;
         struct pages pages;

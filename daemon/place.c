@@ -190,57 +190,61 @@ int place_content(const struct place_load *load, uint64_t block, uint64_t n, con
 
 /* --- at once ------------------------------------------------------------------------------------------------------------------------------------ */
 
-static bool place_make_pages(const struct place_run *run, struct fileh *fileh) {
-        for (uint64_t i = 0; i < run->n; i++) {
-                if (fileh_add_resident(fileh, run->block + i, run->write ? PAGE_DIRTY : PAGE_LOADED) == 0)
-                        continue;
-                while (i-- > 0) {
-                        uint32_t id = fileh_page(fileh, run->block + i);
+/* The first n of the pages are not there any more; their room is the caller's, as it was. */
+static void place_unmake_pages(const struct place_run *run, struct fileh *fileh, uint64_t n) {
+        for (uint64_t i = 0; i < n; i++) {
+                uint32_t id = fileh_page(fileh, run->block + i);
 
-                        (void) fileh_take_room(fileh, id); /* it is the caller's still */
-                        (void) fileh_page_event(fileh, id, EVENT_LOAD_ENDED, 0);
-                }
-                return false;
+                (void) fileh_take_room(fileh, id);
+                (void) fileh_page_event(fileh, id, EVENT_LOAD_ENDED, 0);
         }
-        return true;
 }
 
-static void place_run_wake(const struct place_run *run, struct mapping *mapping) {
+static int place_make_pages(const struct place_run *run, struct fileh *fileh) {
+        for (uint64_t i = 0; i < run->n; i++) {
+                int r = fileh_add_resident(fileh, run->block + i, run->write ? PAGE_DIRTY : PAGE_LOADED);
+
+                if (r < 0) {
+                        place_unmake_pages(run, fileh, i);
+                        return r;
+                }
+        }
+        return 0;
+}
+
+/* Who cannot be shown them asks again. */
+static void place_run_show_now(const struct place_run *run, struct mapping *mapping) {
+        if (run->target || mapping_show(mapping, run->block, run->n, run->write) == 0)
+                return;
         for (uint64_t i = 0; i < run->n; i++)
                 mapping_wake(mapping, run->block + i);
 }
 
-/* The pages are called loaded, or dirty, by now. */
-static void place_run_now(struct place_run *run, struct mapping *mapping) {
+int place_now(struct mapping *mapping, uint64_t block, uint64_t n, const void *buf, bool write) {
+        struct place_run run = { .block = block, .n = n, .buf = buf, .write = write, .target = mapping->readonly ? NULL : mapping };
         struct fileh *fileh = mapping->fileh;
         int r;
 
+        r = place_make_pages(&run, fileh);
+        if (r < 0)
+                return r;
         INJECT(PLACE_CALLED);
-        if (run->write)
+        if (write)
                 INJECT(PLACE_CALLED_DIRTY);
-        r = place_run_fill_or_fail(run, fileh, run->write ? UFFD_COPY_WRITABLE : UFFD_COPY_PROTECTED);
+        r = place_run_fill(&run, fileh, write ? UFFD_COPY_WRITABLE : UFFD_COPY_PROTECTED);
         if (r < 0) {
-                place_run_wake(run, mapping); /* it asks again, in no such hurry */
-                return;
+                (void) memory_punch(&fileh->memory, block << fileh->block_shift, n << fileh->block_shift); /* what came half way */
+                place_unmake_pages(&run, fileh, n);
+                return r;
         }
         INJECT(PLACE_FILLED);
-        if (run->write)
+        if (write)
                 INJECT(PLACE_WRITABLE);
-        if (!run->target && mapping_show(mapping, run->block, run->n, run->write) < 0)
-                place_run_wake(run, mapping);
+        place_run_show_now(&run, mapping);
         INJECT(PLACE_SHOWN);
-        fileh->n_loads += run->n;
-        pager_count(fileh->pager, COUNTER_LOADS, (int64_t) run->n);
-}
-
-bool place_now(struct mapping *mapping, uint64_t block, uint64_t n, const void *buf, bool write) {
-        struct place_run run = { .block = block, .n = n, .buf = buf, .write = write, .target = mapping->readonly ? NULL : mapping };
-
-        STAILQ_INIT(&run.waiters);
-        if (!place_make_pages(&run, mapping->fileh))
-                return false;
-        place_run_now(&run, mapping);
-        return true;
+        fileh->n_loads += n;
+        pager_count(fileh->pager, COUNTER_LOADS, (int64_t) n);
+        return 0;
 }
 
 void place_failure(const struct place_load *load, uint64_t block, uint64_t n, int error) {

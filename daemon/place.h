@@ -23,8 +23,8 @@ struct place_load {
 int place_content(const struct place_load *load, uint64_t block, uint64_t n, const void *buf);
 
 /* n EMPTY blocks were read at once, for threads that touched some of them or soon will: their pages are made, of room that was taken for them. write: the first, and
- * only one, is to be written. False: they could not be made, and nothing has changed. */
-bool place_now(struct mapping *mapping, uint64_t block, uint64_t n, const void *buf, bool write);
+ * only one, is to be written. A negative errno: that did not work, and nothing has changed. */
+int place_now(struct mapping *mapping, uint64_t block, uint64_t n, const void *buf, bool write);
 
 /* n blocks could not be loaded. */
 void place_failure(const struct place_load *load, uint64_t block, uint64_t n, int error);

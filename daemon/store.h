@@ -8,6 +8,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "ring.h"
@@ -39,6 +40,11 @@ struct store_kind {
 
         /* Reads all of it if that can be done without waiting; NULL: it never can. */
         bool (*read_now)(struct store *store, void *buf, uint64_t offset, uint32_t length);
+
+        /* All of it where it lies in RAM already, until viewed(), which must follow before anything else is asked; or NULL. was_there: it could be had there. These may
+         * be NULL, too. */
+        const void *(*view)(struct store *store, uint64_t offset, uint32_t length);
+        void (*viewed)(struct store *store, bool was_there);
 };
 
 static inline void store_read(struct store *store, struct store_request *request) {
@@ -47,6 +53,14 @@ static inline void store_read(struct store *store, struct store_request *request
 
 static inline bool store_read_now(struct store *store, void *buf, uint64_t offset, uint32_t length) {
         return store->kind->read_now && store->kind->read_now(store, buf, offset, length);
+}
+
+static inline const void *store_view(struct store *store, uint64_t offset, uint32_t length) {
+        return store->kind->view ? store->kind->view(store, offset, length) : NULL;
+}
+
+static inline void store_viewed(struct store *store, bool was_there) {
+        store->kind->viewed(store, was_there);
 }
 
 static inline void store_write(struct store *store, struct store_request *request) {

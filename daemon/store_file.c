@@ -7,6 +7,7 @@
 
 #include "inject.h"
 #include "store_file.h"
+#include "view.h"
 
 struct store_file {
         struct store store;
@@ -14,6 +15,7 @@ struct store_file {
         int fd;
         int writer_fd; /* -1: nobody opened it for writing; else it may be fd */
         bool may_block;
+        struct views *views; /* borrowed; NULL: none */
 };
 
 static struct store_file *store_file_of(struct store *store) {
@@ -92,6 +94,16 @@ static bool store_file_read_now(struct store *store, void *buf, uint64_t offset,
         return !file->may_block && ring_read_now(file->fd, buf, length, offset) == (int) length;
 }
 
+static const void *store_file_view(struct store *store, uint64_t offset, uint32_t length) {
+        struct store_file *file = store_file_of(store);
+
+        return file->may_block ? NULL : views_get(file->views, file->fd, offset, length);
+}
+
+static void store_file_viewed(struct store *store, bool was_there) {
+        views_used(store_file_of(store)->views, was_there);
+}
+
 static void store_file_write(struct store *store, struct store_request *request) {
         request->store = store;
         request->n_done = 0;
@@ -115,6 +127,7 @@ static int store_file_fd(const struct store *store) {
 static void store_file_free(struct store *store) {
         struct store_file *file = store_file_of(store);
 
+        views_forget(file->views, file->fd);
         if (file->writer_fd >= 0 && file->writer_fd != file->fd)
                 ring_close(file->ring, file->writer_fd);
         ring_close(file->ring, file->fd);
@@ -129,9 +142,11 @@ static const struct store_kind store_file_kind = {
         .free = store_file_free,
         .fd = store_file_fd,
         .read_now = store_file_read_now,
+        .view = store_file_view,
+        .viewed = store_file_viewed,
 };
 
-int store_file_new(struct ring *ring, int fd, bool writable, struct store **ret) {
+int store_file_new(struct ring *ring, struct views *views, int fd, bool writable, struct store **ret) {
         struct store_file *file = calloc(1, sizeof(*file));
 
         if (!file)
@@ -142,6 +157,7 @@ int store_file_new(struct ring *ring, int fd, bool writable, struct store **ret)
                 .fd = fd,
                 .writer_fd = writable ? fd : -1,
                 .may_block = ring_may_block(fd),
+                .views = views,
         };
         *ret = &file->store;
         return 0;

@@ -37,6 +37,21 @@ static void open_file(struct scene *scene, uint32_t flags) {
         scene->map = rig_map(scene->fileh, 0, N_PAGES);
 }
 
+#define N_MANY 1500
+
+/* A file of which so much is read, out of order, that the daemon looks at it in the page cache instead of reading it. */
+static struct scene start_many(struct rig *rig) {
+        struct scene scene = { .rig = rig };
+
+        start_daemon(rig);
+        scene.path = rig_identity(rig, "many", N_MANY);
+        scene.fileh = rig_open(rig_client(rig), scene.path, O_RDWR, 0);
+        scene.map = rig_map(scene.fileh, 0, N_MANY);
+        for (uint64_t page = 0; page < 400; page++)
+                assert_int_equal(*rig_word(scene.map, page * 3, 0), page * 3);
+        return scene;
+}
+
 /* page 3 clean, page 30 written */
 static struct scene start(struct rig *rig) {
         struct scene scene = { .rig = rig };
@@ -51,6 +66,54 @@ static struct scene start(struct rig *rig) {
 
 static void *at(const struct scene *scene, uint64_t page) {
         return scene->map + page * RIG_PAGE / sizeof(uint64_t);
+}
+
+/* What another process writes to the file is seen when pages are loaded. */
+static void test_changed_where_much_is_read(void **state) {
+        struct scene scene = start_many(rig_here(state));
+        int fd = open(scene.path, O_WRONLY | O_CLOEXEC);
+
+        for (uint64_t page = 0; page < N_MANY; page++) {
+                uint64_t word = page + 9000;
+
+                assert_int_equal(pwrite(fd, &word, sizeof(word), (off_t) (page * RIG_PAGE)), sizeof(word));
+        }
+        close(fd);
+        for (uint64_t page = 1; page < N_MANY; page += 3)
+                assert_int_equal(*rig_word(scene.map, page, 0), page + 9000);
+        assert_int_equal(bf_invalidate(scene.fileh, 0, UINT64_MAX), 0);
+        for (uint64_t page = 0; page < N_MANY; page++)
+                assert_int_equal(*rig_word(scene.map, page, 0), page + 9000);
+}
+
+/* What was truncated while it was looked at cannot be loaded any more; what is left can. */
+static void test_truncated_where_much_is_read(void **state) {
+        struct scene scene = start_many(rig_here(state));
+        struct probe_hit hit;
+
+        assert_int_equal(truncate(scene.path, 700 * RIG_PAGE), 0);
+        for (uint64_t page = 1; page < 700; page += 3)
+                assert_int_equal(*rig_word(scene.map, page, 0), page);
+        for (uint64_t page = 701; page < N_MANY; page += 30)
+                if (bf_page_state(scene.fileh, page * RIG_PAGE) == BF_PAGE_EMPTY) {
+                        assert_int_equal(probe_read(at(&scene, page), NULL, &hit), SIGBUS);
+                        assert_int_equal(hit.error, ENXIO);
+                }
+}
+
+/* What the kernel has dropped of it is read. */
+static void test_dropped_where_much_is_read(void **state) {
+        struct scene scene = start_many(rig_here(state));
+        int fd = open(scene.path, O_RDONLY | O_CLOEXEC);
+
+        assert_int_equal(fsync(fd), 0);
+        for (unsigned round = 0; round < 5; round++) {
+                assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+                assert_int_equal(bf_invalidate(scene.fileh, 0, UINT64_MAX), 0);
+                for (uint64_t page = 0; page < N_MANY; page++)
+                        assert_int_equal(*rig_word(scene.map, page * 7 % N_MANY, 0), page * 7 % N_MANY);
+        }
+        close(fd);
 }
 
 static uint64_t file_size(const char *path) {
@@ -339,6 +402,9 @@ static void test_small_disk(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
+                RIG_TEST(test_changed_where_much_is_read),
+                RIG_TEST(test_truncated_where_much_is_read),
+                RIG_TEST(test_dropped_where_much_is_read),
                 RIG_TEST(test_truncated),
                 RIG_TEST(test_stored_behind_the_end),
                 RIG_TEST(test_truncated_and_grown),

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "ring.h"
+#include "view.h"
+
+#define VIEW_SHIFT 21
+#define VIEW_BYTES (UINT64_C(1) << VIEW_SHIFT)
+#define VIEW_WAYS 4u
+#define VIEW_SETS 128u
+#define VIEWS (VIEW_WAYS * VIEW_SETS)
+
+/* So much must be wanted of a window before it is opened: opening it costs as much as reading that. */
+#define VIEW_WANTED_MIN (UINT64_C(64) << 10)
+
+/* How long it is trusted that all is in RAM; and how long it is not looked again when it was not. */
+#define VIEW_TRUST_USEC 500000u
+#define VIEW_PAUSE_USEC 100000u
+
+/* Copying took longer than this: it may have waited for a disk. */
+#define VIEW_SLOW_USEC 1000u
+#define VIEW_DISTRUST_USEC 10000000u
+
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
+/* As the kernel has them (linux/mman.h of 6.5). */
+struct view_cachestat_range {
+        uint64_t offset;
+        uint64_t length;
+};
+
+struct view_cachestat {
+        uint64_t n_cached;
+        uint64_t n_dirty;
+        uint64_t n_writeback;
+        uint64_t n_evicted;
+        uint64_t n_recently_evicted;
+};
+
+struct view {
+        int fd; /* -1: it is free */
+        bool is_open;
+        uint64_t number;  /* of the window in the file */
+        uint64_t n_bytes; /* inside the file */
+        uint64_t n_wanted;
+        uint64_t trusted_till;
+        uint64_t paused_till;
+        uint64_t used; /* when it was last asked for */
+};
+
+struct views {
+        char *area; /* VIEWS windows of addresses */
+        uint64_t page_size;
+        uint64_t distrusted_till;
+        struct view *got; /* the last one that was got */
+        uint64_t got_at;  /* when */
+        long n_waits;    /* of this thread for disks, when last looked at */
+        struct view views[VIEWS];
+};
+
+struct views *views_new(void) {
+        struct views *views = calloc(1, sizeof(*views));
+        void *area = mmap(NULL, VIEWS * VIEW_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+        if (!views || area == MAP_FAILED) {
+                free(views);
+                return NULL;
+        }
+        views->area = area;
+        views->page_size = (uint64_t) sysconf(_SC_PAGESIZE);
+        for (unsigned i = 0; i < VIEWS; i++)
+                views->views[i].fd = -1;
+        return views;
+}
+
+void views_free(struct views *views) {
+        if (!views)
+                return;
+        munmap(views->area, VIEWS * VIEW_BYTES);
+        free(views);
+}
+
+static char *view_address(const struct views *views, const struct view *view) {
+        return views->area + (uint64_t) (view - views->views) * VIEW_BYTES;
+}
+
+static void view_close(struct views *views, struct view *view) {
+        if (view->is_open)
+                (void) mmap(view_address(views, view), VIEW_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+        *view = (struct view) { .fd = -1 };
+}
+
+static unsigned view_set(int fd, uint64_t number) {
+        uint64_t h = (number * 67 + (uint64_t) fd) * UINT64_C(0x9e3779b97f4a7c15);
+
+        return (unsigned) (h >> 40) % VIEW_SETS;
+}
+
+/* The one of that window, or the one that makes way for it: the oldest of its set. */
+static struct view *view_find(struct views *views, int fd, uint64_t number) {
+        struct view *set = &views->views[view_set(fd, number) * VIEW_WAYS], *oldest = set;
+
+        for (unsigned i = 0; i < VIEW_WAYS; i++) {
+                if (set[i].fd == fd && set[i].number == number)
+                        return &set[i];
+                if (set[i].used < oldest->used)
+                        oldest = &set[i];
+        }
+        view_close(views, oldest);
+        oldest->fd = fd;
+        oldest->number = number;
+        return oldest;
+}
+
+static bool view_is_cached(const struct views *views, const struct view *view) {
+        struct view_cachestat_range range = { .offset = view->number << VIEW_SHIFT, .length = view->n_bytes };
+        struct view_cachestat stat = { .n_cached = 0 };
+
+        return syscall(SYS_cachestat, view->fd, &range, &stat, 0) == 0 && stat.n_cached >= view->n_bytes / views->page_size;
+}
+
+/* Of what is cached, none of this waits. */
+static bool view_open(struct views *views, struct view *view) {
+        uint64_t offset = view->number << VIEW_SHIFT;
+        char *address = view_address(views, view);
+        struct stat st;
+
+        if (fstat(view->fd, &st) < 0 || (uint64_t) st.st_size < offset + views->page_size)
+                return false;
+        view->n_bytes = (uint64_t) st.st_size - offset < VIEW_BYTES ? ((uint64_t) st.st_size - offset) & ~(views->page_size - 1) : VIEW_BYTES;
+        if (!view_is_cached(views, view))
+                return false;
+        if (view->is_open)
+                return true;
+        view->is_open = mmap(address, VIEW_BYTES, PROT_READ, MAP_SHARED | MAP_FIXED, view->fd, (off_t) offset) != MAP_FAILED;
+        return view->is_open && madvise(address, view->n_bytes, MADV_POPULATE_READ) == 0;
+}
+
+static bool view_is_trusted(struct views *views, struct view *view, uint64_t now) {
+        if (now < view->trusted_till)
+                return true;
+        if (now < view->paused_till || now < views->distrusted_till || view->n_wanted < VIEW_WANTED_MIN)
+                return false;
+        if (!view_open(views, view)) {
+                view->paused_till = now + VIEW_PAUSE_USEC;
+                return false;
+        }
+        view->trusted_till = now + VIEW_TRUST_USEC;
+        return true;
+}
+
+const void *views_get(struct views *views, int fd, uint64_t offset, uint64_t length) {
+        uint64_t skip = offset & (VIEW_BYTES - 1), now = ring_now();
+        struct view *view;
+
+        if (!views || length > VIEW_BYTES - skip)
+                return NULL;
+        view = view_find(views, fd, offset >> VIEW_SHIFT);
+        view->used = now;
+        view->n_wanted += length;
+        if (!view_is_trusted(views, view, now) || skip + length > view->n_bytes)
+                return NULL;
+        views->got_at = now;
+        views->got = view;
+        return view_address(views, view) + skip;
+}
+
+/* Page faults of this thread that had to wait for a disk. */
+static long view_n_waits(void) {
+        struct rusage usage;
+
+        return getrusage(RUSAGE_THREAD, &usage) < 0 ? 0 : usage.ru_majflt;
+}
+
+/* It may be slow as well because this thread was not scheduled. */
+void views_used(struct views *views, bool was_there) {
+        uint64_t now = ring_now();
+        long n_waits = views->n_waits;
+
+        if (!was_there)
+                view_close(views, views->got);
+        if (now - views->got_at < VIEW_SLOW_USEC)
+                return;
+        views->n_waits = view_n_waits();
+        if (views->n_waits == n_waits)
+                return;
+        views->distrusted_till = now + VIEW_DISTRUST_USEC;
+        for (unsigned i = 0; i < VIEWS; i++)
+                views->views[i].trusted_till = 0;
+}
+
+void views_forget(struct views *views, int fd) {
+        for (unsigned i = 0; views && i < VIEWS; i++)
+                if (views->views[i].fd == fd)
+                        view_close(views, &views->views[i]);
+}
