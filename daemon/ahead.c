@@ -14,8 +14,10 @@
 /* So much is read ahead at the most, or this share of the pool; a step of it is short, as faults wait for its end. */
 #define AHEAD_WINDOW_BYTES (UINT64_C(2) << 20)
 #define AHEAD_WINDOW_EAGER_BYTES (UINT64_C(8) << 20) /* of who says that he reads in order */
+#define AHEAD_WINDOW_BLOCKS_MIN UINT64_C(4) /* of large ones */
 #define AHEAD_POOL_SHARE 16
 #define AHEAD_STEP_BYTES (UINT64_C(256) << 10)
+#define AHEAD_BACKGROUND_BYTES (UINT64_C(1) << 20) /* blocks as large as this are read by another thread, also if they are cached: that takes long */
 #define AHEAD_STEP_SINGLES 16u /* blocks that do not lie side by side */
 
 /* What is to be read of one stream. */
@@ -78,19 +80,25 @@ static bool ahead_load(struct fileh *fileh, const struct ahead_range *range, uin
 
         if (!ahead_has_room(fileh->pager, n << fileh->block_shift))
                 return false;
-        if (load_now(range->mapping, first, n, false))
+        if (n << fileh->block_shift < AHEAD_BACKGROUND_BYTES && load_now(range->mapping, first, n, false))
                 return true;
         if (load_new(fileh, first, n, &load) < 0)
                 return false;
         load->ahead_of = range->mapping;
+        load->request.is_background = true;
         load_start(load);
         return true;
+}
+
+/* Reads by other threads take no time here. */
+static uint64_t ahead_step_bytes(const struct fileh *fileh) {
+        return fileh->block_size >= AHEAD_BACKGROUND_BYTES ? AHEAD_WINDOW_EAGER_BYTES : AHEAD_STEP_BYTES;
 }
 
 static void ahead_range_step(struct fileh *fileh, struct ahead_range *range) {
         uint64_t n_bytes = 0;
 
-        for (unsigned i = 0; i < AHEAD_STEP_SINGLES && n_bytes < AHEAD_STEP_BYTES && range->n > 0; i++) {
+        for (unsigned i = 0; i < AHEAD_STEP_SINGLES && n_bytes < ahead_step_bytes(fileh) && range->n > 0; i++) {
                 uint64_t n = ahead_run(fileh, range);
 
                 if (n == 0)
@@ -139,9 +147,12 @@ static struct ahead *ahead_get(struct fileh *fileh) {
 static struct stream_bounds ahead_bounds(const struct mapping *mapping) {
         const struct fileh *fileh = mapping->fileh;
         bool is_eager = fileh->advice == WIRE_ADVICE_SEQUENTIAL;
-        uint64_t window = ahead_min(is_eager ? AHEAD_WINDOW_EAGER_BYTES : AHEAD_WINDOW_BYTES, fileh->pager->pool->bytes / AHEAD_POOL_SHARE);
+        uint64_t window = is_eager ? AHEAD_WINDOW_EAGER_BYTES : AHEAD_WINDOW_BYTES;
         uint64_t end = (mapping->offset + mapping->length) >> fileh->block_shift;
 
+        if (window < AHEAD_WINDOW_BLOCKS_MIN << fileh->block_shift)
+                window = AHEAD_WINDOW_BLOCKS_MIN << fileh->block_shift;
+        window = ahead_min(window, fileh->pager->pool->bytes / AHEAD_POOL_SHARE);
         return (struct stream_bounds) {
                 .begin = mapping->offset >> fileh->block_shift,
                 .end = ahead_min(end, fileh_n_blocks(fileh)),

@@ -346,11 +346,6 @@ static bool load_read_now(struct fileh *fileh, uint64_t block, uint64_t n, void 
         return store_read_now(fileh->store, buf, offset, (uint32_t) length);
 }
 
-/* A page that is written is placed by itself, and only if it is small: what is not there at once must not be called dirty. */
-static bool load_may_write_now(const struct fileh *fileh, uint64_t n) {
-        return n == 1 && fileh->block_size <= memory_page_size(&fileh->memory) && !fileh->memory.huge && quota_has_left(fileh);
-}
-
 bool load_now(struct mapping *mapping, uint64_t block, uint64_t n, bool write) {
         struct fileh *fileh = mapping->fileh;
         struct pager *pager = fileh->pager;
@@ -358,7 +353,7 @@ bool load_now(struct mapping *mapping, uint64_t block, uint64_t n, bool write) {
         bool is_placed = false;
         void *buf;
 
-        if (write && !load_may_write_now(fileh, n))
+        if (write && (n > 1 || !quota_has_left(fileh)))
                 return false;
         if (!TAILQ_EMPTY(&pager->room_queue) || !pool_take(pager->pool, length))
                 return false;

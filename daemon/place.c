@@ -201,8 +201,10 @@ static void place_unmake_pages(const struct place_run *run, struct fileh *fileh,
 }
 
 static int place_make_pages(const struct place_run *run, struct fileh *fileh) {
+        enum page_state state = run->write && !place_needs_two_steps(run, fileh) ? PAGE_DIRTY : PAGE_LOADED;
+
         for (uint64_t i = 0; i < run->n; i++) {
-                int r = fileh_add_resident(fileh, run->block + i, run->write ? PAGE_DIRTY : PAGE_LOADED);
+                int r = fileh_add_resident(fileh, run->block + i, state);
 
                 if (r < 0) {
                         place_unmake_pages(run, fileh, i);
@@ -210,6 +212,14 @@ static int place_make_pages(const struct place_run *run, struct fileh *fileh) {
                 }
         }
         return 0;
+}
+
+/* A page that is called dirty only now that it is there becomes writable, and with that its threads go on. */
+static void place_run_dirty_now(const struct place_run *run, struct mapping *mapping) {
+        (void) fileh_page_event(mapping->fileh, fileh_page(mapping->fileh, run->block), EVENT_WRITE, 0);
+        INJECT(PLACE_DIRTY);
+        if (run->target && mapping_protect(mapping, run->block, 1, false) < 0)
+                mapping_wake(mapping, run->block);
 }
 
 /* Who cannot be shown them asks again. */
@@ -223,21 +233,24 @@ static void place_run_show_now(const struct place_run *run, struct mapping *mapp
 int place_now(struct mapping *mapping, uint64_t block, uint64_t n, const void *buf, bool write) {
         struct place_run run = { .block = block, .n = n, .buf = buf, .write = write, .target = mapping->readonly ? NULL : mapping };
         struct fileh *fileh = mapping->fileh;
+        bool has_two_steps = place_needs_two_steps(&run, fileh);
         int r;
 
         r = place_make_pages(&run, fileh);
         if (r < 0)
                 return r;
         INJECT(PLACE_CALLED);
-        if (write)
+        if (write && !has_two_steps)
                 INJECT(PLACE_CALLED_DIRTY);
-        r = place_run_fill(&run, fileh, write ? UFFD_COPY_WRITABLE : UFFD_COPY_PROTECTED);
+        r = place_run_fill(&run, fileh, has_two_steps ? UFFD_COPY_QUIETLY : write ? UFFD_COPY_WRITABLE : UFFD_COPY_PROTECTED);
         if (r < 0) {
                 (void) memory_punch(&fileh->memory, block << fileh->block_shift, n << fileh->block_shift); /* what came half way */
                 place_unmake_pages(&run, fileh, n);
                 return r;
         }
         INJECT(PLACE_FILLED);
+        if (has_two_steps)
+                place_run_dirty_now(&run, mapping);
         if (write)
                 INJECT(PLACE_WRITABLE);
         place_run_show_now(&run, mapping);

@@ -17,6 +17,7 @@ struct store_request {
         void *buf;
         uint64_t offset; /* bytes */
         uint32_t length;
+        bool is_background;                                      /* another thread is to do what work there is, if that can be */
         uint32_t n_done;                                         /* bytes; at the end of a read without error, fewer than length: end of the file */
         void (*done)(struct store_request *request, int error); /* 0 or a negative errno; n_done bytes are good in any case */
 

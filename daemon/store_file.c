@@ -29,7 +29,7 @@ static struct store_request *store_file_request_of(struct ring_op *op) {
 static void store_file_read_on(struct store_request *request) {
         struct store_file *file = store_file_of(request->store);
 
-        ring_read(file->ring, &request->op, file->fd, file->may_block, (char *) request->buf + request->n_done,
+        ring_read(file->ring, &request->op, file->fd, file->may_block || request->is_background, (char *) request->buf + request->n_done,
                   request->length - request->n_done, request->offset + request->n_done);
 }
 
