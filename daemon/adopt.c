@@ -18,6 +18,7 @@
 #include "drop.h"
 #include "fileh.h"
 #include "fileh_name.h"
+#include "guess.h"
 #include "inject.h"
 #include "mutant.h"
 #include "opening.h"
@@ -47,6 +48,7 @@ static enum job_result adopt_end(struct adopt *adopt) {
                 pagemap_take_over(&fileh->map);
                 INJECT(ADOPT_TAKEN_OVER);
                 ledger_file_set_sync(&fileh->ledger, false);
+                guess_adopt(fileh);
                 fileh_info(fileh, "taken up from another daemon, with %llu pages, %u of them dirty", (unsigned long long) fileh->map.n_used, fileh->dirty.n);
         }
         fileh->ledger.memory.table_put(&fileh->ledger.memory, adopt->capacity, adopt->words);

@@ -14,6 +14,7 @@
 #include "drop.h"
 #include "fault.h"
 #include "fileh.h"
+#include "guess.h"
 #include "handle.h"
 #include "inject.h"
 #include "load.h"
@@ -48,6 +49,8 @@ static void fault_on_empty(struct mapping *mapping, uint64_t block, bool write) 
         if (!is_loaded)
                 fault_load(mapping, block, write);
         ahead_begin(mapping, &plan, !is_loaded);
+        if (write)
+                guess_on_write(mapping, block);
 }
 
 static void fault_wait(struct waiters *waiters, struct mapping *mapping, uint64_t block, bool write) {
@@ -125,8 +128,10 @@ static void fault_on_page(struct mapping *mapping, uint64_t block, uint32_t id, 
                 if (action == ACTION_MAP_RW)
                         INJECT(FAULT_DIRTY);
                 fault_show(mapping, block, id, action == ACTION_MAP_RW, is_mapped);
-                if (action == ACTION_MAP_RW)
+                if (action == ACTION_MAP_RW) {
                         INJECT(FAULT_WRITABLE);
+                        guess_on_write(mapping, block);
+                }
                 break;
         case ACTION_WAIT_STORE:
                 fault_wait(&fileh->store_waiters, mapping, block, write);

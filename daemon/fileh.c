@@ -58,6 +58,7 @@ static void fileh_free(struct fileh *fileh) {
                 roster_remove(&commons->roster, fileh->memory_inode);
         store_free(fileh->store);
         free(fileh->ahead);
+        free(fileh->guess);
         fileh_free_spill_file(fileh);
         pagemap_fini(&fileh->map);
         ledger_file_fini(&fileh->ledger);
@@ -621,6 +622,17 @@ static void fileh_change_residence(struct fileh *fileh, uint32_t id, struct page
         }
 }
 
+/* Whatever became of it, it is no guess any more. */
+static void fileh_forget_guess(struct fileh *fileh, struct page *page) {
+        const struct ledger_guess *guesses = ledger_file_guesses(&fileh->ledger);
+
+        page->is_guess = false;
+        fileh->n_guesses--;
+        for (unsigned i = 0; i < LEDGER_GUESSES_MAX; i++)
+                if (guesses[i].block == (uint64_t) page->block + 1)
+                        ledger_file_forget_guess(&fileh->ledger, i);
+}
+
 static void fileh_set_state(struct fileh *fileh, uint32_t id, enum page_state state, int error) {
         struct page *page = pages_get(&fileh->pager->pages, id);
         enum page_state before = page->state;
@@ -632,6 +644,8 @@ static void fileh_set_state(struct fileh *fileh, uint32_t id, enum page_state st
                 pagemap_set(&fileh->map, page->block, state, -error);
         page->state = (uint8_t) state;
         page->error = (uint16_t) -error;
+        if (page->is_guess && before == PAGE_DIRTY)
+                fileh_forget_guess(fileh, page);
         fileh_change_list(fileh, id, before, state);
         fileh_count_failed(fileh, before, state);
         if (before == PAGE_LOADING)

@@ -25,6 +25,7 @@
 
 struct account;
 struct ahead;
+struct guess;
 struct handle;
 struct load;
 struct pager;
@@ -58,6 +59,8 @@ struct fileh {
         struct spill_file spill;
         enum wire_advice advice;
         struct ahead *ahead; /* ahead.c; NULL: nothing was read ahead yet */
+        struct guess *guess; /* guess.c; NULL: nothing was guessed yet */
+        unsigned n_guesses;  /* pages that are dirty, but perhaps not written */
 
         TAILQ_HEAD(, handle) handles; /* -> handle->entry */
         unsigned n_refs;              /* handles, also closed ones until freed; jobs; loads and stores under way */

@@ -24,6 +24,11 @@
         KILL(FILEH_GROWN, "fileh.grown")                   /* the memory has grown, the ledger has the old size */           \
         KILL(FLUSH_BEGUN, "flush.begun")                   /* the ledger says that a flush is under way, it has not begun */ \
         KILL(FLUSH_SETTLING, "flush.settling")             /* of the pages in doubt one is not any more */                   \
+        KILL(GUESS_DIRTY, "guess.dirty")                   /* pages are dirty that nobody has written, nor can */            \
+        KILL(GUESS_NOTED, "guess.noted")                   /* what is in them is in the ledger, they are clean */            \
+        KILL(GUESS_PROTECTED, "guess.protected")           /* one that was not written cannot be any more, and is dirty */   \
+        KILL(GUESS_TAKEN_BACK, "guess.taken_back")         /* it is clean */                                                 \
+        KILL(GUESS_WRITABLE, "guess.writable")             /* pages can be written that nobody has asked to write */         \
         KILL(LOAD_BEGUN, "load.begun")                     /* the ledger says loading */                                     \
         KILL(LOAD_READ, "load.read")                       /* the content is read, and nowhere else yet */                   \
         KILL(OPENING_ANSWERED, "opening.answered")         /* a reply with descriptors is on its way */                      \

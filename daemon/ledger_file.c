@@ -15,6 +15,9 @@
 #define LEDGER_FILE_NAME "bigfiled-ledger"
 #define LEDGER_HEADER_BYTES 4096
 
+_Static_assert(sizeof(struct ledger_header) <= LEDGER_GUESSES_OFFSET &&
+               LEDGER_GUESSES_OFFSET + LEDGER_GUESSES_MAX * sizeof(struct ledger_guess) <= LEDGER_HEADER_BYTES, "the header's page has room for both");
+
 static struct ledger_file *ledger_file_of(struct pagemap_memory *memory) {
         return (struct ledger_file *) ((char *) memory - offsetof(struct ledger_file, memory));
 }
@@ -177,6 +180,25 @@ void ledger_file_set_sync(struct ledger_file *ledger, bool is_under_way) {
 void ledger_file_set_spill(struct ledger_file *ledger, uint64_t device, uint64_t inode) {
         ledger->memory.header->spill_device = device;
         __atomic_store_n(&ledger->memory.header->spill_inode, inode, __ATOMIC_RELEASE);
+}
+
+static struct ledger_guess *ledger_file_guess(const struct ledger_file *ledger, unsigned i) {
+        return (struct ledger_guess *) ((char *) ledger->memory.header + LEDGER_GUESSES_OFFSET) + i;
+}
+
+const struct ledger_guess *ledger_file_guesses(const struct ledger_file *ledger) {
+        return ledger_file_guess(ledger, 0);
+}
+
+void ledger_file_set_guess(struct ledger_file *ledger, unsigned i, uint64_t block, uint64_t hash) {
+        struct ledger_guess *guess = ledger_file_guess(ledger, i);
+
+        guess->hash = hash;
+        __atomic_store_n(&guess->block, block + 1, __ATOMIC_RELEASE);
+}
+
+void ledger_file_forget_guess(struct ledger_file *ledger, unsigned i) {
+        __atomic_store_n(&ledger_file_guess(ledger, i)->block, 0, __ATOMIC_RELEASE);
 }
 
 void ledger_file_set_size(struct ledger_file *ledger, uint64_t size) {

@@ -46,4 +46,9 @@ void ledger_file_set_spill(struct ledger_file *ledger, uint64_t device, uint64_t
 /* The file has another size now. */
 void ledger_file_set_size(struct ledger_file *ledger, uint64_t size);
 
+/* LEDGER_GUESSES_MAX of them, of which some are free. One is there when it is complete. */
+const struct ledger_guess *ledger_file_guesses(const struct ledger_file *ledger);
+void ledger_file_set_guess(struct ledger_file *ledger, unsigned i, uint64_t block, uint64_t hash);
+void ledger_file_forget_guess(struct ledger_file *ledger, unsigned i);
+
 #endif

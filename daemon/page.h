@@ -34,6 +34,7 @@ struct page {
         uint8_t state;   /* enum page_state; assigned by fileh_set_state() alone */
         uint8_t list : 2;    /* enum order_list */
         bool is_proven : 1;  /* order.c */
+        bool is_guess : 1;   /* DIRTY, but perhaps not written (guess.c) */
         bool has_room : 1;   /* its bytes are counted in the pool */
         bool is_seen : 1;    /* its content was found in the memory, while that is adopted */
 };

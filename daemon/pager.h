@@ -111,6 +111,8 @@ struct pager {
         struct ring_op stray_timer;
         bool stray_timer_is_set;
         struct spill spill;
+        struct ring_op guess_timer;
+        bool guess_timer_is_set;
         TAILQ_HEAD(, fileh) sweep_queue; /* whose spill files may have room to give back -> fileh->sweep_entry */
 
         /* Set by the thread that runs it: how to answer a peer, fds are taken; how to be rid of one; how any thread calls this one; and how a request goes on to

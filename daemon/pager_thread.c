@@ -14,6 +14,7 @@
 
 #include "absent.h"
 #include "closing.h"
+#include "guess.h"
 #include "load.h"
 #include "log.h"
 #include "pager_thread.h"
@@ -179,6 +180,7 @@ static void pager_thread_run_end(struct pager *pager, struct pager_call *call) {
         absent_end(pager);
         stray_end(pager);
         spill_stop(pager);
+        guess_stop(pager);
         thread->end_op.done = pager_thread_on_end_timer;
         ring_timer(pager->ring, &thread->end_op, ring_now() + PAGER_THREAD_END_USEC);
 }

@@ -21,7 +21,11 @@ struct quota_waiter {
 static void quota_set_timer(struct pager *pager);
 
 bool quota_has_left(const struct fileh *fileh) {
-        return account_left(fileh->account, ACCOUNT_DIRTY_BYTES) >= fileh->block_size;
+        return quota_has_left_for(fileh, 1);
+}
+
+bool quota_has_left_for(const struct fileh *fileh, uint64_t n_pages) {
+        return account_left(fileh->account, ACCOUNT_DIRTY_BYTES) >= n_pages << fileh->block_shift;
 }
 
 bool quota_holds(const struct fileh *fileh, uint32_t id) {

@@ -17,6 +17,7 @@ struct pager;
 
 /* May one more of its pages become dirty? */
 bool quota_has_left(const struct fileh *fileh);
+bool quota_has_left_for(const struct fileh *fileh, uint64_t n_pages);
 
 /* Must a write to this page, which is in the memory, wait? */
 bool quota_holds(const struct fileh *fileh, uint32_t id);

@@ -301,7 +301,7 @@ static void spill_collect(struct pager *pager, struct spill_batch *batch, uint64
                         may_protect = fileh_may_protect(fileh);
                 asked = fileh;
                 batch->has_held |= !may_protect;
-                if (page->list != ORDER_PARKED || !may_protect || spill_is_being_punched(fileh, page->block))
+                if (page->list != ORDER_PARKED || page->is_guess || !may_protect || spill_is_being_punched(fileh, page->block))
                         continue;
                 n += fileh->block_size;
                 if (n > n_bytes && batch->n > 0)

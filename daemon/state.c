@@ -59,6 +59,7 @@ static const struct page_transition transitions[N_PAGE_STATES][N_PAGE_EVENTS] = 
                 [EVENT_MARK] = { PAGE_UNSYNCED, ACTION_PROTECT },
                 [EVENT_DISCARD] = { PAGE_EMPTY, ACTION_DROP },
                 [EVENT_INVALIDATE] = { PAGE_EMPTY, ACTION_DROP },
+                [EVENT_UNWRITTEN] = { PAGE_LOADED, ACTION_NONE },
                 [EVENT_VANISHED] = { PAGE_EMPTY, ACTION_DROP },
         },
         [PAGE_STORING] = {
@@ -202,6 +203,7 @@ const char *state_event_name(enum page_event event) {
                 [EVENT_DISCARD] = "DISCARD",
                 [EVENT_INVALIDATE] = "INVALIDATE",
                 [EVENT_EVICT] = "EVICT",
+                [EVENT_UNWRITTEN] = "UNWRITTEN",
                 [EVENT_VANISHED] = "VANISHED",
         };
 

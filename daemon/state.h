@@ -27,6 +27,7 @@ enum page_event {
         EVENT_DISCARD,      /* a transaction is undone */
         EVENT_INVALIDATE,   /* its content is stale */
         EVENT_EVICT,        /* the pool wants its room */
+        EVENT_UNWRITTEN,    /* it was called dirty as it was to be written, and was not */
         EVENT_VANISHED,     /* it is not in the memory though it should be: the client took it away */
         N_PAGE_EVENTS,
 };

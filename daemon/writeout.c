@@ -31,6 +31,7 @@
 #include "fileh.h"
 #include "fileh_name.h"
 #include "flush.h"
+#include "guess.h"
 #include "handle.h"
 #include "inject.h"
 #include "load.h"
@@ -129,6 +130,7 @@ static bool writeout_goes_on(struct writeout *w) {
 static enum job_result writeout_await(struct writeout *w) {
         if (writeout_is_held(w))
                 return JOB_WAIT;
+        (void) guess_settle(w->fileh);
         w->n_to_collect = w->fileh->dirty.n;
         w->phase = WRITEOUT_COLLECTS;
         return JOB_MORE;

@@ -208,9 +208,9 @@ int bf_invalidate(struct bf_fileh *fileh, uint64_t offset, uint64_t length);
 int bf_load(struct bf_fileh *fileh, uint64_t offset, uint64_t length);
 
 enum bf_advice {
-        BF_ADVICE_NORMAL,
-        BF_ADVICE_SEQUENTIAL, /* remembered for the handle */
-        BF_ADVICE_RANDOM,     /* remembered for the handle */
+        BF_ADVICE_NORMAL,     /* remembered for the handle, as are the next two: what is touched in order is read ahead */
+        BF_ADVICE_SEQUENTIAL, /* more so; and small pages become dirty ahead of who writes them in order: one in which he changed no byte is not stored */
+        BF_ADVICE_RANDOM,     /* nothing is read ahead */
         BF_ADVICE_WILLNEED,   /* load the range in the background, at most half the pool; errors are not reported */
         BF_ADVICE_DONTNEED,   /* clean pages may go; dirty ones stay */
 };

@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LEDGER_MAGIC UINT64_C(0x3272656764656c62) /* "bledger2" */
+#define LEDGER_MAGIC UINT64_C(0x3372656764656c62) /* "bledger3" */
 #define LEDGER_CAPACITY_MIN UINT64_C(512)         /* words: 4096 bytes, behind the header */
 
 struct ledger_header {
@@ -35,6 +35,18 @@ struct ledger_header {
         uint64_t sync_under_way; /* 1: a flush of the file was asked for, and what came of it is not in the states yet */
         uint64_t spill_device; /* of the file that dirty pages go to when RAM is short; both 0: there is none */
         uint64_t spill_inode;
+};
+
+/*
+ * Pages that are called dirty, and can be written, though nobody has asked to write them yet: as a thread writes pages in order, it will soon. Each with what its
+ * content was then: if it still is, the page was not written. In the header's page, from this byte on; clients need not know.
+ */
+#define LEDGER_GUESSES_OFFSET 2048
+#define LEDGER_GUESSES_MAX 120u
+
+struct ledger_guess {
+        uint64_t block; /* + 1; 0: the place is free */
+        uint64_t hash;  /* the daemon's, of the block's content */
 };
 
 /* Page states, as they are in a word. The numbers are part of the protocol. */

@@ -205,6 +205,19 @@ static void tour_write(struct sight *sight) {
         sight_commit(sight, RIG_STORE_MARK);
 }
 
+/* Pages are made writable ahead of who writes in order; not all of them are written. */
+static void tour_write_in_order(struct sight *sight) {
+        SIGHT_CALL(sight, bf_advise(sight->fileh, 0, 0, BF_ADVICE_SEQUENTIAL));
+        sight_check(sight, 200, 300);
+        sight_write(sight, 200, 240, 3900);
+        sight_commit(sight, RIG_STORE_MARK);
+        sight_write(sight, 205, 220, 3950);
+        sight_write(sight, 238, 240, 3950);
+        sight_check(sight, 200, 300);
+        sight_commit(sight, RIG_STORE_MARK);
+        SIGHT_CALL(sight, bf_advise(sight->fileh, 0, 0, BF_ADVICE_RANDOM));
+}
+
 static void tour_drop(struct sight *sight) {
         sight_write(sight, 100, 110, 4000);
         sight_discard(sight);
@@ -303,6 +316,7 @@ int tour_run(int line, void *arg) {
         sight_begin(&cut, tour, client, tour->short_path, RIG_PAGE, TOUR_SHORT_PAGES);
         tour_load(&sight);
         tour_write(&sight);
+        tour_write_in_order(&sight);
         tour_large_blocks(&large);
         tour_drop(&sight);
         tour_spill(&sight, &large);
