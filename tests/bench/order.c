@@ -6,15 +6,7 @@
 #include <string.h>
 
 #include "order.h"
-
-/* The generator "splitmix64": any seed will do, 0 too. */
-static uint64_t order_next(uint64_t *state) {
-        uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-        z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-        z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-        return z ^ z >> 31;
-}
+#include "rng.h"
 
 int order_random(uint64_t first, uint64_t limit, size_t n, uint64_t seed, uint64_t *ret_blocks) {
         uint64_t n_all = limit - first, state = seed, *all;
@@ -26,7 +18,7 @@ int order_random(uint64_t first, uint64_t limit, size_t n, uint64_t seed, uint64
         for (uint64_t i = 0; i < n_all; i++)
                 all[i] = first + i;
         for (size_t i = 0; i < n; i++) {
-                uint64_t j = i + order_next(&state) % (n_all - i), chosen = all[j];
+                uint64_t j = i + rng_next(&state) % (n_all - i), chosen = all[j];
 
                 all[j] = all[i];
                 all[i] = chosen;
