@@ -2,7 +2,7 @@
 #ifndef BENCH_SETUP_H
 #define BENCH_SETUP_H
 
-/* What is the same for all subjects and workloads of one run of the bench. */
+/* What is the same for all subjects and runs of a workload. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -11,9 +11,9 @@ struct content;
 
 struct setup {
         const struct content *content;
-        uint64_t pool_bytes;  /* of the daemon */
-        const char *daemon;   /* the path of the program bigfiled; NULL: the one the library finds */
-        size_t n_accesses;    /* of a workload that does not go over the whole file */
+        uint64_t pool_bytes; /* of the daemon, and of what is compared with it where that has a limit */
+        const char *daemon;  /* the path of the program bigfiled; NULL: the one the library finds */
+        size_t n_accesses;   /* of a workload that does not go over the whole file */
 };
 
 #endif

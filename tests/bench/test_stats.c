@@ -5,9 +5,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "histogram.h"
 #include "order.h"
 #include "stats.h"
 
@@ -84,10 +86,32 @@ static void test_random_order(void **state) {
         }
 }
 
+/* Each value lies in the range that counted it, and the ranges lie side by side. */
+static void test_histogram(void **state) {
+        static struct histogram histogram;
+
+        (void) state;
+        for (size_t i = 0; i < HISTOGRAM_RANGES; i++)
+                assert_true(histogram_bound(i) < histogram_bound(i + 1));
+        for (uint64_t value = 0; value < (UINT64_C(1) << 36); value += value / 7 + 1) {
+                size_t range = 0;
+
+                memset(&histogram, 0, sizeof(histogram));
+                histogram_add(&histogram, value);
+                while (!histogram.counts[range])
+                        range++;
+                assert_int_equal(histogram.n, 1);
+                assert_true(histogram_bound(range) <= (double) value && (double) value < histogram_bound(range + 1));
+        }
+        histogram_add(&histogram, UINT64_MAX);
+        assert_int_equal(histogram.counts[HISTOGRAM_RANGES - 1], 1);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_sort), cmocka_unit_test(test_percentile_of_one), cmocka_unit_test(test_percentile_is_the_nearest_rank),
                 cmocka_unit_test(test_mean), cmocka_unit_test(test_spread),            cmocka_unit_test(test_random_order),
+                cmocka_unit_test(test_histogram),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
