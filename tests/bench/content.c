@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "content.h"
@@ -24,6 +25,14 @@ uint64_t content_sum_block(const uint64_t *words) {
         for (size_t i = 0; i < CONTENT_WORDS; i++)
                 sum += words[i];
         return sum - words[CONTENT_TAG];
+}
+
+uint64_t content_sum_of(uint64_t block) {
+        uint64_t words[CONTENT_WORDS];
+
+        for (size_t i = 0; i < CONTENT_WORDS; i++)
+                words[i] = content_word(block, i);
+        return content_sum_block(words);
 }
 
 static int content_write_all(int fd, const void *bytes, size_t n) {
@@ -101,4 +110,43 @@ bool content_is_stored(const struct content *content, uint64_t block, uint64_t t
 
 int content_settle(const struct content *content) {
         return fdatasync(content->fd) < 0 ? -errno : 0;
+}
+
+int content_reopen(const struct content *content) {
+        char path[32];
+        int fd;
+
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", content->fd);
+        fd = open(path, O_RDWR | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+static int content_count_cached(const struct content *content, uint64_t *ret_n) {
+        unsigned char *cached = malloc(content->n_blocks);
+        void *memory = mmap(NULL, content->size, PROT_READ, MAP_SHARED, content->fd, 0);
+        uint64_t n = 0;
+        int r = -ENOMEM;
+
+        if (cached && memory != MAP_FAILED)
+                r = mincore(memory, content->size, cached) < 0 ? -errno : 0;
+        for (uint64_t i = 0; r == 0 && i < content->n_blocks; i++)
+                n += cached[i] & 1;
+        if (memory != MAP_FAILED)
+                munmap(memory, content->size);
+        free(cached);
+        if (r == 0)
+                *ret_n = n;
+        return r;
+}
+
+int content_chill(const struct content *content, unsigned *ret_left) {
+        uint64_t n;
+        int r;
+
+        r = -posix_fadvise(content->fd, 0, 0, POSIX_FADV_DONTNEED);
+        if (r == 0)
+                r = content_count_cached(content, &n);
+        if (r == 0)
+                *ret_left = (unsigned) (n * 1000 / content->n_blocks);
+        return r;
 }

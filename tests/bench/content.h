@@ -32,8 +32,19 @@ uint64_t content_word(uint64_t block, size_t i);
 /* The sum of all words of this block but its tag. */
 uint64_t content_sum_block(const uint64_t *words);
 
+/* The same of a block as it must be. */
+uint64_t content_sum_of(uint64_t block);
+
 /* Whether the block in the file has this tag, and the first word that is its own. */
 bool content_is_stored(const struct content *content, uint64_t block, uint64_t tag);
+
+/* A descriptor of its own, to read and write the same file: what is set of one does not change the other. Or a negative errno. */
+int content_reopen(const struct content *content);
+
+/* Takes the file out of the page cache, as far as nobody has it mapped: *ret_left of a thousand blocks are still there, CONTENT_LEFT_MAX at most if it is cold
+ * enough. It must be settled. */
+#define CONTENT_LEFT_MAX 20
+int content_chill(const struct content *content, unsigned *ret_left);
 
 /* Waits until the disk has all, so that nothing is written behind the next measurement's back. */
 int content_settle(const struct content *content);

@@ -8,120 +8,217 @@
 #include "content.h"
 #include "driver.h"
 
-#define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
+#define DRIVER_SUBJECTS_MAX 16
 
-/* The floor is first: it forks, and is compared with. */
-static const struct subject_kind *const driver_subjects[] = {
-        &subject_floor,
-        &subject_mmap_normal,
-        &subject_mmap_random,
-        &subject_bigfile,
-};
-
-static const struct workload *const driver_workloads[] = {
-        &workload_random_read, &workload_random_read_full,    &workload_first_write,    &workload_sequential_read,
-        &workload_writeout,    &workload_writeout_scattered, &workload_writeout_sync, &workload_writeout_scattered_sync,
-};
-
-/* One placement's turn. */
+/* One workload's turn. */
 struct driver_turn {
         const struct driver *driver;
         const char *placement;
-        struct subject *subjects[N_ELEMENTS(driver_subjects)];
+        const struct workload *workload;
+        struct setup setup;
+        size_t n_subjects;
+        struct subject *subjects[DRIVER_SUBJECTS_MAX]; /* NULL: it cannot be had */
         struct workload_run run;
         struct results *results;
 };
 
-const char *driver_workload(size_t i) {
-        return i < N_ELEMENTS(driver_workloads) ? driver_workloads[i]->name : NULL;
+/* One name of n characters. A workload's own comes first: another may begin with it. */
+static bool driver_name_means(const char *name, size_t n, const struct workload *workload) {
+        for (size_t i = 0; workloads[i]; i++)
+                if (strlen(workloads[i]->name) == n && memcmp(workloads[i]->name, name, n) == 0)
+                        return workload == workloads[i];
+        return strncmp(workload->name, name, n) == 0 && workload->name[n] == '-';
 }
 
-bool driver_knows(const char *workload) {
-        for (size_t i = 0; i < N_ELEMENTS(driver_workloads); i++)
-                if (strcmp(driver_workloads[i]->name, workload) == 0)
+static bool driver_means(const char *only, const struct workload *workload) {
+        for (size_t n; *only; only += n + (only[n] == ',')) {
+                n = strcspn(only, ",");
+                if (driver_name_means(only, n, workload))
+                        return true;
+        }
+        return false;
+}
+
+static bool driver_name_is_known(const char *name, size_t n) {
+        for (size_t i = 0; workloads[i]; i++)
+                if (driver_name_means(name, n, workloads[i]))
                         return true;
         return false;
 }
 
-static void driver_turn_fini(struct driver_turn *turn) {
-        for (size_t i = 0; i < N_ELEMENTS(driver_subjects); i++)
+bool driver_knows(const char *only) {
+        for (size_t n; *only; only += n + (only[n] == ',')) {
+                n = strcspn(only, ",");
+                if (!driver_name_is_known(only, n))
+                        return false;
+        }
+        return true;
+}
+
+static void driver_turn_free_subjects(struct driver_turn *turn) {
+        for (size_t i = turn->n_subjects; i-- > 0;) {
                 if (turn->subjects[i])
                         turn->subjects[i]->kind->free(turn->subjects[i]);
+                turn->subjects[i] = NULL;
+        }
+}
+
+static int driver_turn_say_why(struct driver_turn *turn, size_t i, const struct reason *reason) {
+        struct result *result = results_get(turn->results, turn->placement, turn->workload, turn->workload->subjects[i]);
+
+        if (!result)
+                return -ENOMEM;
+        result->reason = *reason;
+        return 0;
+}
+
+static int driver_turn_new_subjects(struct driver_turn *turn) {
+        int r;
+
+        for (size_t i = 0; i < turn->n_subjects; i++) {
+                const struct subject_kind *kind = turn->workload->subjects[i];
+                struct reason reason = { 0 };
+
+                r = kind->new(kind, &turn->setup, &reason, &turn->subjects[i]);
+                if (r == SUBJECT_HAS_NONE)
+                        r = driver_turn_say_why(turn, i, &reason);
+                if (r < 0) {
+                        fprintf(stderr, "workload %s: no subject %s: %s\n", turn->workload->name, kind->name, strerror(-r));
+                        return r;
+                }
+        }
+        return 0;
+}
+
+static void driver_turn_fini(struct driver_turn *turn) {
+        driver_turn_free_subjects(turn);
         free(turn->run.order);
         free(turn->run.seen);
         free(turn->run.latencies);
 }
 
-static int driver_turn_init(struct driver_turn *turn, const struct driver *driver, const char *placement, struct results *results) {
+static int driver_turn_init(struct driver_turn *turn, const struct driver *driver, const char *placement, const struct workload *workload,
+                            struct results *results) {
         size_t n = driver->setup->n_accesses;
-        int r = 0;
 
         *turn = (struct driver_turn){
                 .driver = driver,
                 .placement = placement,
-                .run = { .setup = driver->setup,
+                .workload = workload,
+                .setup = *driver->setup,
+                .run = { .workload = workload,
                          .order = calloc(n, sizeof(uint64_t)),
                          .seen = calloc(n, sizeof(uint64_t)),
                          .latencies = calloc(n, sizeof(uint64_t)) },
                 .results = results,
         };
-        if (!turn->run.order || !turn->run.seen || !turn->run.latencies)
-                r = -ENOMEM;
-        for (size_t i = 0; r == 0 && i < N_ELEMENTS(driver_subjects); i++)
-                r = driver_subjects[i]->new(driver->setup, &turn->subjects[i]);
+        turn->run.setup = &turn->setup;
+        while (workload->subjects[turn->n_subjects] && turn->n_subjects < DRIVER_SUBJECTS_MAX)
+                turn->n_subjects++;
+        if (workload->pool_percent)
+                turn->setup.pool_bytes = driver->setup->content->n_blocks * workload->pool_percent / 100 * CONTENT_BLOCK;
+        if (turn->run.order && turn->run.seen && turn->run.latencies)
+                return 0;
+        driver_turn_fini(turn);
+        return -ENOMEM;
+}
+
+/* The subject is left even if the run failed. What it has in memory is dropped after the run, too: others may want the file out of the page cache. */
+static int driver_run_entered(struct driver_turn *turn, struct subject *subject) {
+        const struct subject_kind *kind = subject->kind;
+        int r, r_after;
+
+        r = kind->drop(subject);
+        if (r == 0 && kind->enter)
+                r = kind->enter(subject);
         if (r < 0)
-                driver_turn_fini(turn);
-        return r;
+                return r;
+        r = turn->workload->run(&turn->run);
+        r_after = kind->leave ? kind->leave(subject) : 0;
+        if (r_after == 0)
+                r_after = kind->drop(subject);
+        return r < 0 ? r : r_after < 0 ? r_after : r;
+}
+
+/* Each run has its own tag, over all workloads too: what is in the file of others must not look like it. */
+static uint64_t driver_next_tag(void) {
+        static uint64_t tag;
+
+        return ++tag;
 }
 
 /* counts: whether the result is kept. */
-static int driver_run_one(struct driver_turn *turn, const struct workload *workload, struct subject *subject, bool counts) {
+static int driver_run_one(struct driver_turn *turn, size_t i, bool counts) {
+        struct subject *subject = turn->subjects[i];
         struct result *result;
         int r;
 
         turn->run.subject = subject;
-        turn->run.tag++;
-        r = workload->run(&turn->run);
+        turn->run.reason = (struct reason){ 0 };
+        turn->run.tag = driver_next_tag();
+        turn->run.ns = turn->run.bytes = turn->run.n_touches = 0;
+        turn->run.cpu_ns = UINT64_MAX;
+        turn->run.hits = -1;
+        r = driver_run_entered(turn, subject);
         if (r < 0) {
-                fprintf(stderr, "workload %s failed on subject %s: %s\n", workload->name, subject->kind->name, strerror(-r));
+                fprintf(stderr, "workload %s failed on subject %s: %s\n", turn->workload->name, subject->kind->name, strerror(-r));
                 return r;
         }
-        if (r == 0 && counts) {
-                result = results_get(turn->results, turn->placement, workload, subject->kind);
+        if (r == WORKLOAD_SKIPPED && *turn->run.reason.text) {
+                r = driver_turn_say_why(turn, i, &turn->run.reason);
+                if (r < 0)
+                        return r;
+        } else if (r == 0 && counts) {
+                result = results_get(turn->results, turn->placement, turn->workload, subject->kind);
                 if (!result)
                         return -ENOMEM;
                 result_add(result, &turn->run);
         }
-        return content_settle(turn->driver->setup->content);
+        return content_settle(turn->setup.content);
 }
 
-static int driver_run_all(struct driver_turn *turn, bool counts) {
-        const char *only = turn->driver->only;
-        int r;
+static int driver_run_all(struct driver_turn *turn, size_t run, bool counts) {
+        bool is_fresh = turn->workload->flags & WORKLOAD_FRESH;
+        int r = 0;
 
-        for (size_t i = 0; i < N_ELEMENTS(driver_workloads); i++)
-                for (size_t j = 0; j < N_ELEMENTS(driver_subjects); j++) {
-                        if (only && strcmp(driver_workloads[i]->name, only) != 0)
-                                continue;
-                        r = driver_run_one(turn, driver_workloads[i], turn->subjects[j], counts);
-                        if (r < 0)
-                                return r;
-                }
-        return 0;
+        turn->run.seed = run;
+        if (is_fresh)
+                r = driver_turn_new_subjects(turn);
+        for (size_t i = 0; r == 0 && i < turn->n_subjects; i++)
+                if (turn->subjects[i])
+                        r = driver_run_one(turn, i, counts);
+        if (is_fresh)
+                driver_turn_free_subjects(turn);
+        return r;
 }
 
-int driver_run(const struct driver *driver, const char *placement, struct results *results) {
+static int driver_run_workload(const struct driver *driver, const char *placement, const struct workload *workload, struct results *results) {
+        size_t n_runs = workload->n_runs_max && workload->n_runs_max < driver->n_runs ? workload->n_runs_max : driver->n_runs;
         struct driver_turn turn;
         int r;
 
-        r = driver_turn_init(&turn, driver, placement, results);
+        r = driver_turn_init(&turn, driver, placement, workload, results);
         if (r < 0)
                 return r;
-        for (size_t i = 0; r == 0 && i <= driver->n_runs; i++) {
-                driver->on_progress(placement, i, driver->n_runs);
-                turn.run.seed = i;
-                r = driver_run_all(&turn, i > 0);
+        if (!(workload->flags & WORKLOAD_FRESH))
+                r = driver_turn_new_subjects(&turn);
+        for (size_t i = workload->flags & WORKLOAD_NO_WARM_UP ? 1 : 0; r == 0 && i <= n_runs; i++) {
+                driver->on_progress(placement, workload->name, i, n_runs);
+                r = driver_run_all(&turn, i, i > 0);
         }
         driver_turn_fini(&turn);
+        return r;
+}
+
+int driver_run(const struct driver *driver, const char *placement, struct results *results) {
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && workloads[i]; i++) {
+                if (driver->only && !driver_means(driver->only, workloads[i]))
+                        continue;
+                if (driver->is_pinned && workloads[i]->flags & WORKLOAD_ANY_CPU)
+                        continue;
+                r = driver_run_workload(driver, placement, workloads[i], results);
+        }
         return r;
 }

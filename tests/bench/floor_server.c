@@ -2,7 +2,7 @@
 
 /*
  * One thread reads faults, blocking, and answers each with one ioctl, from memory: the file's own pages in the page cache. Another takes commands.
- * It keeps a list of the dirty blocks and no other state.
+ * It keeps a list of the dirty blocks, one of what is loaded in the order in which it came, and no other state.
  */
 
 #include <assert.h>
@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -25,7 +26,11 @@ struct floor_state {
         const uint8_t *source; /* the file */
         const uint8_t *view;   /* the memory */
         uint64_t *dirty;       /* room for all blocks: each is listed once, as it is writable from then on */
-        atomic_size_t n_dirty; /* written by the thread that answers faults, and by commands, never at the same time */
+        atomic_size_t n_dirty; /* written by the thread that answers faults, and by commands, never at the same time; like the two below */
+        uint64_t *loaded;      /* the first blocks of runs, in a ring of as many as fit into the pool, and one */
+        uint64_t n_ring;
+        atomic_size_t oldest; /* places in it */
+        atomic_size_t next;
 };
 
 static uint64_t floor_client_address(const struct floor_state *state, uint64_t block) {
@@ -50,15 +55,47 @@ static int floor_protect(const struct floor_state *state, uint64_t block, uint64
         return ioctl(state->server->uffd, UFFDIO_WRITEPROTECT, &protect) < 0 ? -errno : 0;
 }
 
-static int floor_copy(const struct floor_state *state, uint64_t block, uint64_t mode) {
+static int floor_punch(const struct floor_state *state, uint64_t block, uint64_t n_blocks) {
+        off_t offset = (off_t) (block * CONTENT_BLOCK), length = (off_t) (n_blocks * CONTENT_BLOCK);
+
+        return fallocate(state->server->memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length) < 0 ? -errno : 0;
+}
+
+static bool floor_is_dirty(const struct floor_state *state, uint64_t block) {
+        for (size_t i = 0; i < atomic_load_explicit(&state->n_dirty, memory_order_relaxed); i++)
+                if (state->dirty[i] / state->server->n_run == block / state->server->n_run)
+                        return true;
+        return false;
+}
+
+/* What is dirty when its turn comes stays, and is forgotten here: the workloads leave room for that. */
+static int floor_note_loaded(struct floor_state *state, uint64_t block) {
+        size_t oldest = atomic_load_explicit(&state->oldest, memory_order_relaxed), next = atomic_load_explicit(&state->next, memory_order_relaxed);
+        int r = 0;
+
+        state->loaded[next] = block;
+        next = (next + 1) % state->n_ring;
+        if (next == oldest) {
+                if (!floor_is_dirty(state, state->loaded[oldest]))
+                        r = floor_punch(state, state->loaded[oldest], state->server->n_run);
+                atomic_store_explicit(&state->oldest, (oldest + 1) % state->n_ring, memory_order_relaxed);
+        }
+        atomic_store_explicit(&state->next, next, memory_order_relaxed);
+        return r;
+}
+
+static int floor_copy(struct floor_state *state, uint64_t block, uint64_t mode) {
+        uint64_t first = block & ~(state->server->n_run - 1), n_left = state->server->n_blocks - first;
         struct uffdio_copy copy = {
-                .dst = floor_client_address(state, block),
-                .src = (uint64_t) (uintptr_t) (state->source + block * CONTENT_BLOCK),
-                .len = CONTENT_BLOCK,
+                .dst = floor_client_address(state, first),
+                .src = (uint64_t) (uintptr_t) (state->source + first * CONTENT_BLOCK),
+                .len = (n_left < state->server->n_run ? n_left : state->server->n_run) * CONTENT_BLOCK,
                 .mode = mode,
         };
 
-        return ioctl(state->server->uffd, UFFDIO_COPY, &copy) < 0 ? -errno : 0;
+        if (ioctl(state->server->uffd, UFFDIO_COPY, &copy) < 0)
+                return -errno;
+        return floor_note_loaded(state, first);
 }
 
 static int floor_answer(struct floor_state *state, const struct uffd_msg *msg) {
@@ -112,9 +149,9 @@ static int floor_store(struct floor_state *state) {
 
 static int floor_drop(struct floor_state *state) {
         atomic_store_explicit(&state->n_dirty, 0, memory_order_release);
-        if (fallocate(state->server->memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t) (state->server->n_blocks * CONTENT_BLOCK)) < 0)
-                return -errno;
-        return 0;
+        atomic_store_explicit(&state->oldest, 0, memory_order_relaxed);
+        atomic_store_explicit(&state->next, 0, memory_order_relaxed);
+        return floor_punch(state, 0, state->server->n_blocks);
 }
 
 static int floor_obey(struct floor_state *state, uint8_t command) {
@@ -132,10 +169,13 @@ static int floor_init(struct floor_state *state, const struct floor_server *serv
         size_t size = server->n_blocks * CONTENT_BLOCK;
         void *source, *view;
 
-        *state = (struct floor_state){ .server = server, .dirty = malloc(server->n_blocks * sizeof(*state->dirty)) };
+        *state = (struct floor_state){ .server = server,
+                                       .dirty = malloc(server->n_blocks * sizeof(*state->dirty)),
+                                       .n_ring = server->n_pool / server->n_run + 2 };
+        state->loaded = malloc(state->n_ring * sizeof(*state->loaded));
         source = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, server->file, 0);
         view = mmap(NULL, size, PROT_READ, MAP_SHARED, server->memory, 0);
-        if (!state->dirty || source == MAP_FAILED || view == MAP_FAILED)
+        if (!state->dirty || !state->loaded || source == MAP_FAILED || view == MAP_FAILED)
                 return -ENOMEM;
         state->source = source;
         state->view = view;

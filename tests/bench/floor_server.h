@@ -15,6 +15,8 @@ struct floor_server {
         int control; /* one byte each way: a command, and 0 or an errno */
         uint8_t *client_memory; /* where it is mapped in the client */
         uint64_t n_blocks;
+        uint64_t n_run;  /* blocks that are loaded together, aligned: a power of two */
+        uint64_t n_pool; /* blocks it may have in memory: what came first goes first, unless it is dirty */
 };
 
 enum floor_command {

@@ -10,13 +10,14 @@
 #include "driver.h"
 #include "options.h"
 #include "size.h"
+#include "workload.h"
 
 #define OPTIONS_RUNS_MAX 1000
 
 static const struct options options_default = {
-        .file_bytes = UINT64_C(512) << 20,
-        .pool_bytes = UINT64_C(128) << 20,
-        .n_accesses = 8192,
+        .file_bytes = UINT64_C(128) << 20,
+        .pool_bytes = UINT64_C(32) << 20,
+        .n_accesses = 4096,
         .n_runs = 5,
         .is_pinned = true,
         .is_free = true,
@@ -32,6 +33,8 @@ enum {
         OPTION_DIR,
         OPTION_DAEMON,
         OPTION_JSON,
+        OPTION_PLOTS,
+        OPTION_HUGE_PAGES,
         OPTION_HELP,
 };
 
@@ -44,28 +47,31 @@ static const struct option options_long[] = {
         { "only", required_argument, NULL, OPTION_ONLY },
         { "dir", required_argument, NULL, OPTION_DIR },
         { "daemon", required_argument, NULL, OPTION_DAEMON },
-        { "json", no_argument, NULL, OPTION_JSON },
+        { "json", required_argument, NULL, OPTION_JSON },
+        { "plots", required_argument, NULL, OPTION_PLOTS },
+        { "huge-pages", required_argument, NULL, OPTION_HUGE_PAGES },
         { "help", no_argument, NULL, OPTION_HELP },
         { 0 },
 };
 
 static void options_help(void) {
         printf("Usage: bfbench [OPTION...]\n"
-               "Measures a big file beside plain mmap of the same file and beside a bare userfaultfd loop.\n\n"
-               "  --file-size SIZE      of the file it makes (512M)\n"
-               "  --pool SIZE           of the daemon's pool (128M)\n"
-               "  --accesses N          of each run over single pages (8192)\n"
-               "  --runs N              that count; one more before them warms up (5)\n"
+               "Measures a big file beside plain mmap of the same file, a bare userfaultfd loop, and other ways to have a file in memory.\n\n"
+               "  --file-size SIZE      of the file it makes (128M)\n"
+               "  --pool SIZE           of the daemon's pool, where a workload has none of its own (32M)\n"
+               "  --accesses N          of each run over single pages (4096)\n"
+               "  --runs N              that count; one more before them warms up (5); at most 3 of long workloads\n"
                "  --cpu same|free|both  client and daemon on one CPU, or as the scheduler likes (both)\n"
-               "  --only WORKLOAD       one of:");
-        for (size_t i = 0; driver_workload(i); i++)
-                printf("%s%s", i % 4 == 0 ? "\n                        " : ", ", driver_workload(i));
-        printf("\n"
+               "  --only WORKLOAD,...   of those below; \"pool\" means all that begin with \"pool-\"\n"
+               "  --huge-pages N        makes the host's reserve of huge pages (vm.nr_hugepages) larger meanwhile, so that N are free\n"
                "  --dir DIR             where the file is made ($TMPDIR, else /var/tmp)\n"
-               "  --daemon PATH         the program bigfiled ($BIGFILED_PROGRAM, else the installed one)\n"
-               "  --json                JSON instead of a table\n"
+               "  --daemon PATH         the program bigfiled ($BIGFILED_PROGRAM, else the one in $PATH)\n"
+               "  --json FILE           the results as JSON, too; -: to standard output, instead of the table\n"
+               "  --plots DIR           and some of them as pictures (SVG) in that folder\n"
                "  --help                this\n\n"
-               "SIZE: bytes, or with K, M, G, T.\n");
+               "SIZE: bytes, or with K, M, G, T.\n\nWorkloads:\n");
+        for (size_t i = 0; workloads[i]; i++)
+                printf("  %-24s %s\n", workloads[i]->name, workloads[i]->title);
 }
 
 static int options_complain(const char *what, const char *text) {
@@ -125,8 +131,13 @@ static int options_set(struct options *options, int option, const char *text) {
                 options->daemon = text;
                 return 0;
         case OPTION_JSON:
-                options->is_json = true;
+                options->json = text;
                 return 0;
+        case OPTION_PLOTS:
+                options->plots = text;
+                return 0;
+        case OPTION_HUGE_PAGES:
+                return options_set_number(&options->n_huge_pages, text);
         case OPTION_HELP:
                 options_help();
                 return OPTIONS_END;

@@ -16,9 +16,11 @@ struct options {
         const char *dir;
         const char *daemon;
         const char *only;
+        const char *json;  /* a file; "-": standard output, and no table there; NULL: none */
+        const char *plots; /* a folder; NULL: none */
+        uint64_t n_huge_pages;
         bool is_pinned; /* measure with all on one CPU */
         bool is_free;   /* measure with no say about CPUs */
-        bool is_json;
 };
 
 enum options_answer {

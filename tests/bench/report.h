@@ -18,10 +18,18 @@ struct report_about {
         uint64_t clock_ns; /* what one reading of the clock costs: it is in every latency */
 };
 
-/* Both answer 0 or a negative errno. */
+/* How the placements were called, in order; NULL after the last. */
+extern const char *const report_placements[];
+#define REPORT_SAME_CPU "same CPU"
+#define REPORT_ANY_CPU "any CPU"
+
+/* These answer 0 or a negative errno. */
 int report_text(FILE *out, const struct report_about *about, const struct results *results);
 
-/* {"schema": "bfbench/1", ...}: later versions add members, and change none. Times in ns, rates in bytes per second. */
+/* A line for each bound of which anything is known. */
+int report_bounds(FILE *out, const struct results *results);
+
+/* {"schema": "bfbench/1", ...}: later versions add members, and change none. Times in ns, rates in bytes or touches per second. */
 int report_json(FILE *out, const struct report_about *about, const struct results *results);
 
 #endif

@@ -2,7 +2,7 @@
 
 /*
  * The floor: a memfd mapped in this process, its page faults answered by a bare loop in another (floor_server.c) that does nothing but what the
- * kernel demands. What bigfiled does beyond this loop is its own cost.
+ * kernel demands. What bigfiled does beyond this loop is its own cost. One answers with the page that was touched, the other with the 2 MiB around it.
  */
 
 #include <errno.h>
@@ -20,8 +20,13 @@
 
 #include "content.h"
 #include "floor_server.h"
+#include "server.h"
 #include "subject.h"
 #include "uffd_abi.h"
+
+struct subject_floor_variant {
+        uint64_t n_run;
+};
 
 struct subject_floor {
         struct subject subject;
@@ -91,6 +96,7 @@ static int subject_floor_map(struct subject_floor *self) {
 }
 
 static int subject_floor_start(struct subject_floor *self, const struct setup *setup) {
+        const struct subject_floor_variant *variant = self->subject.kind->variant;
         int ends[2];
 
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
@@ -105,6 +111,8 @@ static int subject_floor_start(struct subject_floor *self, const struct setup *s
                         .control = ends[1],
                         .client_memory = self->subject.memory,
                         .n_blocks = setup->content->n_blocks,
+                        .n_run = variant->n_run,
+                        .n_pool = setup->pool_bytes / CONTENT_BLOCK,
                 });
         }
         close(ends[1]);
@@ -112,13 +120,14 @@ static int subject_floor_start(struct subject_floor *self, const struct setup *s
         return self->pid < 0 ? subject_floor_fail("cannot fork") : 0;
 }
 
-static int subject_floor_new(const struct setup *setup, struct subject **ret) {
+static int subject_floor_new(const struct subject_kind *kind, const struct setup *setup, struct reason *reason, struct subject **ret) {
         struct subject_floor *self = calloc(1, sizeof(*self));
         int r;
 
+        (void) reason;
         if (!self)
                 return -ENOMEM;
-        *self = (struct subject_floor){ .subject.kind = &subject_floor, .size = setup->content->size, .uffd = -1, .memory = -1, .control = -1 };
+        *self = (struct subject_floor){ .subject.kind = kind, .size = setup->content->size, .uffd = -1, .memory = -1, .control = -1 };
         r = subject_floor_map(self);
         if (r == 0)
                 r = subject_floor_start(self, setup);
@@ -149,11 +158,13 @@ static int subject_floor_store(struct subject *subject, bool sync) {
         return subject_floor_ask(subject, sync ? FLOOR_SYNC : FLOOR_STORE);
 }
 
-const struct subject_kind subject_floor = {
-        .name = "floor",
-        .title = "floor: a bare loop",
-        .new = subject_floor_new,
-        .free = subject_floor_free,
-        .drop = subject_floor_drop,
-        .store = subject_floor_store,
-};
+static int subject_floor_count(struct subject *subject, struct subject_counts *ret_counts) {
+        return server_cpu_ns(((struct subject_floor *) subject)->pid, &ret_counts->cpu_ns);
+}
+
+#define SUBJECT_FLOOR_KIND(name_, title_, n_run_)                                                                                                           \
+        .name = name_, .title = title_, .variant = &(const struct subject_floor_variant){ .n_run = n_run_ }, .new = subject_floor_new,                      \
+        .free = subject_floor_free, .drop = subject_floor_drop, .store = subject_floor_store, .count = subject_floor_count
+
+const struct subject_kind subject_floor = { SUBJECT_FLOOR_KIND("floor", "floor: a bare loop", 1) };
+const struct subject_kind subject_floor_2m = { SUBJECT_FLOOR_KIND("floor-2m", "floor, 2 MiB at once", 512) };

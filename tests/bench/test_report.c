@@ -11,10 +11,13 @@
 
 #include <cmocka.h>
 
+#include "bounds.h"
+#include "plot.h"
 #include "report.h"
 
 #define N_ACCESSES 4
 #define N_RUNS 3
+#define N_BOUNDS_KNOWN 3 /* of the fixture: time and CPU time of a read fault, and the sequential read */
 
 struct fixture {
         struct setup setup;
@@ -29,7 +32,7 @@ static bool is_near(double a, double b) {
 /* One run over four accesses that took ns, 2 ns, 3 ns and 4 ns. */
 static void add_latency(struct fixture *fixture, const struct subject_kind *subject, uint64_t ns) {
         uint64_t latencies[N_ACCESSES] = { 4 * ns, ns, 3 * ns, 2 * ns };
-        struct workload_run run = { .setup = &fixture->setup, .latencies = latencies };
+        struct workload_run run = { .setup = &fixture->setup, .latencies = latencies, .cpu_ns = 4000, .hits = -1 };
         struct result *result = results_get(&fixture->results, "same CPU", &workload_random_read, subject);
 
         assert_non_null(result);
@@ -37,7 +40,7 @@ static void add_latency(struct fixture *fixture, const struct subject_kind *subj
 }
 
 static void add_rate(struct fixture *fixture, const struct subject_kind *subject, uint64_t ns) {
-        struct workload_run run = { .setup = &fixture->setup, .ns = ns, .bytes = 1000 };
+        struct workload_run run = { .setup = &fixture->setup, .ns = ns, .bytes = 1000, .cpu_ns = UINT64_MAX, .hits = -1 };
         struct result *result = results_get(&fixture->results, "same CPU", &workload_sequential_read, subject);
 
         assert_non_null(result);
@@ -55,7 +58,7 @@ static int set_up(void **state) {
         for (uint64_t run = 1; run <= N_RUNS; run++) {
                 add_latency(fixture, &subject_floor, 100 * run);
                 add_latency(fixture, &subject_bigfile, 150 * run);
-                add_rate(fixture, &subject_floor, 1000 * run);
+                add_rate(fixture, &subject_floor_2m, 1000 * run);
                 add_rate(fixture, &subject_bigfile, 500 * run);
         }
         *state = fixture;
@@ -76,8 +79,9 @@ static void test_latency_summary(void **state) {
 
         assert_int_equal(results_summarize(&fixture->results, &fixture->results.items[1], &summary), 0);
         assert_true(is_near(summary.main.median, 750) && is_near(summary.main.min, 375) && is_near(summary.main.max, 1125));
-        assert_true(is_near(summary.p50, 600) && is_near(summary.p99, 1200));
-        assert_true(is_near(summary.ratio, 1.5) && is_near(summary.ratio_p50, 1.5));
+        assert_true(is_near(summary.medians[RESULT_P50], 600) && is_near(summary.medians[RESULT_P99], 1200));
+        assert_true(is_near(summary.ratio, 1.5) && is_near(summary.ratio_p50, 1.5) && is_near(summary.to_base, 1.5));
+        assert_true(is_near(summary.medians[RESULT_CPU], 1000) && isnan(summary.medians[RESULT_HITS]));
 }
 
 static void test_rate_summary_compares_times(void **state) {
@@ -85,18 +89,18 @@ static void test_rate_summary_compares_times(void **state) {
         struct result_summary summary;
 
         assert_int_equal(results_summarize(&fixture->results, &fixture->results.items[3], &summary), 0);
-        assert_true(is_near(summary.main.median, 1e9) && is_near(summary.ratio, 0.5));
+        assert_true(is_near(summary.main.median, 1e9) && is_near(summary.to_base, 0.5) && is_near(summary.ratio, 0));
 }
 
-static void test_a_result_without_a_floor_has_no_ratio(void **state) {
+static void test_a_result_without_a_base_has_no_ratio(void **state) {
         struct fixture *fixture = *state;
         struct result_summary summary;
         struct result *result = results_get(&fixture->results, "any CPU", &workload_sequential_read, &subject_bigfile);
 
         assert_non_null(result);
-        result_add(result, &(struct workload_run){ .setup = &fixture->setup, .ns = 0, .bytes = 1 });
+        result_add(result, &(struct workload_run){ .setup = &fixture->setup, .ns = 1, .bytes = 1, .cpu_ns = UINT64_MAX, .hits = -1 });
         assert_int_equal(results_summarize(&fixture->results, result, &summary), 0);
-        assert_true(is_near(summary.ratio, 0));
+        assert_true(is_near(summary.ratio, 0) && is_near(summary.to_base, 0));
 }
 
 static char *print(struct fixture *fixture, int (*report)(FILE *, const struct report_about *, const struct results *)) {
@@ -135,6 +139,12 @@ static void test_json(void **state) {
         assert_int_equal(json_object_array_length(value), N_RUNS);
         assert_true(json_object_object_get_ex(item, "unit", &value));
         assert_string_equal(json_object_get_string(value), "ns");
+        assert_true(json_object_object_get_ex(root, "bounds", &list));
+        assert_int_equal(json_object_array_length(list), N_BOUNDS_KNOWN);
+        item = json_object_array_get_idx(list, 0);
+        assert_true(is_near(member(item, "value"), 1.5) && is_near(member(item, "limit"), 1.1));
+        assert_true(json_object_object_get_ex(item, "verdict", &value));
+        assert_string_equal(json_object_get_string(value), "missed");
         json_object_put(root);
         free(text);
 }
@@ -155,13 +165,102 @@ static void test_text_has_a_row_for_each_result(void **state) {
         free(text);
 }
 
+static void test_bounds(void **state) {
+        struct fixture *fixture = *state;
+        unsigned n_known = 0, n_met = 0, n_missed = 0;
+        double value;
+
+        for (const struct bound *bound = bounds; bound->title; bound++) {
+                enum bound_verdict verdict = bound_check(bound, &fixture->results, REPORT_SAME_CPU, &value);
+
+                n_known += verdict != BOUND_UNKNOWN;
+                n_met += verdict == BOUND_MET;
+                n_missed += verdict == BOUND_MISSED;
+                if (verdict == BOUND_MET)
+                        assert_true(is_near(value, 2) && bound->workload == &workload_sequential_read);
+                assert_int_equal(bound_check(bound, &fixture->results, REPORT_ANY_CPU, &value), BOUND_UNKNOWN);
+        }
+        assert_int_equal(n_known, N_BOUNDS_KNOWN);
+        assert_int_equal(n_met, 1);
+        assert_int_equal(n_missed, 1);
+}
+
+static int print_bounds(FILE *out, const struct report_about *about, const struct results *results) {
+        (void) about;
+        return report_bounds(out, results);
+}
+
+static void test_what_is_left_out_says_why(void **state) {
+        struct fixture *fixture = *state;
+        struct result *result = results_get(&fixture->results, REPORT_ANY_CPU, &workload_sequential_huge, &subject_bigfile_huge);
+        char *text, *json, *told;
+
+        assert_non_null(result);
+        reason_say(&result->reason, "%s", "no huge pages today");
+        text = print(fixture, report_text);
+        json = print(fixture, report_json);
+        told = print(fixture, print_bounds);
+        assert_non_null(strstr(text, "left out: no huge pages today"));
+        assert_non_null(strstr(json, "no huge pages today"));
+        assert_non_null(strstr(told, "no huge pages today"));
+        assert_non_null(strstr(told, "missed") && strstr(told, "met") ? told : NULL);
+        free(text);
+        free(json);
+        free(told);
+}
+
+static char *draw(const struct plot *plot) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *out = open_memstream(&text, &size);
+
+        assert_non_null(out);
+        assert_int_equal(plot_svg(out, plot), 0);
+        fclose(out);
+        return text;
+}
+
+/* The corners of the drawing are those of the data. */
+static void test_plot(void **state) {
+        static const struct plot_point points[] = { { 1, 0 }, { 10, 5 }, { 100, 10 } };
+        static const struct plot_line line = { .title = "some line", .points = points, .n = 3 };
+        struct plot plot = { .title = "t", .x_title = "x", .y_title = "y", .x_is_log = true, .lines = &line, .n_lines = 1 };
+        char *text = draw(&plot);
+
+        (void) state;
+        assert_non_null(strstr(text, "points=\"70.0,430.0 370.0,235.0 670.0,40.0\""));
+        assert_non_null(strstr(text, "some line"));
+        free(text);
+}
+
+static void test_plot_of_next_to_nothing(void **state) {
+        static const struct plot_point point = { 7, 0 };
+        static const struct plot_line line = { .title = "a point", .points = &point, .n = 1 };
+        struct plot plot = { .title = "t", .x_title = "x", .y_title = "y", .lines = &line, .n_lines = 1 };
+        char *text = draw(&plot);
+
+        (void) state;
+        assert_null(strstr(text, "nan"));
+        assert_null(strstr(text, "inf"));
+        free(text);
+        plot.n_lines = 0;
+        text = draw(&plot);
+        assert_null(strstr(text, "nan"));
+        assert_non_null(strstr(text, "</svg>"));
+        free(text);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_latency_summary, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_rate_summary_compares_times, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_a_result_without_a_floor_has_no_ratio, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_a_result_without_a_base_has_no_ratio, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_json, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_text_has_a_row_for_each_result, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_what_is_left_out_says_why, set_up, tear_down),
+                cmocka_unit_test(test_plot),
+                cmocka_unit_test(test_plot_of_next_to_nothing),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,8 +3,8 @@
 #define BENCH_UNDO_H
 
 /*
- * What this process has changed outside of itself, and how it is undone: at the end by who changed it; or, if SIGINT or SIGTERM ends the process before that, by
- * a handler, the last change first.
+ * What this process has changed outside of itself, and how it is undone: at the end by who changed it; or, if SIGINT or SIGTERM ends the process before that,
+ * by a handler, the last change first.
  */
 
 #include <sys/types.h>

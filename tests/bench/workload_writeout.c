@@ -5,7 +5,6 @@
 #include <stdbool.h>
 
 #include "access.h"
-#include "clock.h"
 #include "content.h"
 #include "order.h"
 
@@ -24,22 +23,20 @@ static int workload_writeout_choose(struct workload_run *run, bool is_scattered)
 }
 
 static int workload_writeout_run(struct workload_run *run, bool is_scattered, bool sync) {
-        uint64_t begin;
         int r;
 
-        r = run->subject->kind->drop(run->subject);
-        if (r < 0)
-                return r;
-        r = workload_writeout_choose(run, is_scattered);
-        if (r < 0)
-                return r;
-        access_write(run);
-        begin = clock_ns();
-        r = run->subject->kind->store(run->subject, sync);
-        run->ns = clock_ns() - begin;
-        run->bytes = run->setup->n_accesses * CONTENT_BLOCK;
-        if (r == SUBJECT_HAS_NONE)
+        if (!run->subject->kind->store)
                 return WORKLOAD_SKIPPED;
+        r = workload_writeout_choose(run, is_scattered);
+        if (r == 0)
+                r = access_write(run);
+        if (r == 0)
+                r = access_begin(run);
+        if (r == 0)
+                r = run->subject->kind->store(run->subject, sync);
+        if (r == 0)
+                r = access_end(run);
+        run->bytes = run->setup->n_accesses * CONTENT_BLOCK;
         return r < 0 ? r : access_check_stored(run);
 }
 
@@ -59,30 +56,20 @@ static int workload_writeout_run_scattered_sync(struct workload_run *run) {
         return workload_writeout_run(run, true, true);
 }
 
-const struct workload workload_writeout = {
-        .name = "writeout",
-        .title = "writeout of neighbours",
-        .unit = WORKLOAD_RATE,
-        .run = workload_writeout_run_plain,
-};
+static const struct subject_kind *const workload_writeout_subjects[] = { &subject_floor, &subject_file, &subject_bigfile, NULL };
+static const struct subject_kind *const workload_writeout_sync_subjects[] = { &subject_floor, &subject_file, &subject_mmap_random, &subject_bigfile, NULL };
 
-const struct workload workload_writeout_scattered = {
-        .name = "writeout-scattered",
-        .title = "writeout of scattered pages",
-        .unit = WORKLOAD_RATE,
-        .run = workload_writeout_run_scattered,
-};
+#define WORKLOAD_WRITEOUT(name_, title_, run_, subjects_)                                                                                                   \
+        { .name = name_, .title = title_, .unit = WORKLOAD_RATE, .run = run_, .subjects = subjects_, .base = &subject_file }
 
-const struct workload workload_writeout_sync = {
-        .name = "writeout-sync",
-        .title = "writeout of neighbours, with sync (mmap: msync)",
-        .unit = WORKLOAD_RATE,
-        .run = workload_writeout_run_sync,
-};
+const struct workload workload_writeout =
+        WORKLOAD_WRITEOUT("writeout", "writeout of neighbours", workload_writeout_run_plain, workload_writeout_subjects);
 
-const struct workload workload_writeout_scattered_sync = {
-        .name = "writeout-scattered-sync",
-        .title = "writeout of scattered pages, with sync (mmap: msync)",
-        .unit = WORKLOAD_RATE,
-        .run = workload_writeout_run_scattered_sync,
-};
+const struct workload workload_writeout_scattered =
+        WORKLOAD_WRITEOUT("writeout-scattered", "writeout of scattered pages", workload_writeout_run_scattered, workload_writeout_subjects);
+
+const struct workload workload_writeout_sync =
+        WORKLOAD_WRITEOUT("writeout-sync", "writeout of neighbours, with sync (mmap: msync)", workload_writeout_run_sync, workload_writeout_sync_subjects);
+
+const struct workload workload_writeout_scattered_sync = WORKLOAD_WRITEOUT("writeout-scattered-sync", "writeout of scattered pages, with sync (mmap: msync)",
+                                                                           workload_writeout_run_scattered_sync, workload_writeout_sync_subjects);
