@@ -10,8 +10,9 @@
  *   - The share grows by four blocks when one comes back that left the new lately, and shrinks when one does that left the proven lately: lately means that a
  *     sixteenth of a pool has left the same queue since.
  *   - While three of four of the proven that leave come back, they are as good as those that would replace them: then one in eight of these is let in.
- *   - While next to nothing comes back (a loop much larger than the pool) and the proven have not their part, one new block of four, by groups of
- *     neighbours, is called proven, and very old: so something stays, until something better comes.
+ *   - While the pool is far from full, and the proven have not their part, new blocks are called proven, and very old: who comes first is rather popular, and
+ *     need not come twice. The same while next to nothing comes back (a loop much larger than the pool), with one new block of four, by groups of neighbours:
+ *     so something stays, until something better comes.
  *
  * All of it knows nothing but loads and drops. A time is counted in units of a 256th of a pool's worth of loads, in 16 bits, and wraps: that is all a page
  * needs, beside the list it is on. "proven-kept" unmaps a proven block that is to leave, and keeps it for a while in a tenth of the pool.
@@ -36,7 +37,7 @@
 #define PROVEN_AGE_FILLED 16 /* pool's worths of loads */
 #define PROVEN_FILL_ONE_IN 4
 #define PROVEN_FILL_RARE 64 /* next to nothing comes back: less than one load in so many */
-#define PROVEN_SPARE_DIVISOR 16 /* of the pool: the proven lack so much before they are filled */
+#define PROVEN_SPARE_DIVISOR 16 /* of the pool: the proven lack so much before they are filled; and so much is free if it is far from full */
 #define PROVEN_LET_IN_ONE_IN 8
 #define PROVEN_GROUP_SHIFT 6 /* neighbours: 64 blocks, aligned */
 #define PROVEN_KEPT_DIVISOR 10
@@ -265,10 +266,13 @@ static bool proven_has_spare(const struct proven *self) {
 }
 
 static bool proven_is_filled(const struct proven *self, uint32_t block) {
-        uint32_t epoch = proven_now(self) / 16u;
+        uint32_t epoch = proven_now(self) / 16u, n_pool = self->sim->n_pool;
 
-        return self->is_filling && proven_has_spare(self) &&
-               rng_mix((uint64_t) epoch << 32 | block >> PROVEN_GROUP_SHIFT) % PROVEN_FILL_ONE_IN == 0;
+        if (!proven_has_spare(self))
+                return false;
+        if (self->sim->n_resident < n_pool - n_pool / PROVEN_SPARE_DIVISOR)
+                return true;
+        return self->is_filling && rng_mix((uint64_t) epoch << 32 | block >> PROVEN_GROUP_SHIFT) % PROVEN_FILL_ONE_IN == 0;
 }
 
 static bool proven_is_let_in(struct proven *self) {
