@@ -217,6 +217,23 @@ static int trace_fill_mixed(struct trace *trace, const struct trace_size *size) 
         return 0;
 }
 
+/* Popular blocks for a tenth of the time, then a loop over other data, as large. */
+static int trace_fill_then_loop(struct trace *trace, const struct trace_size *size) {
+        uint64_t rng = size->seed;
+        struct zipf zipf;
+        int r;
+
+        r = zipf_init(&zipf, size->n_blocks, TRACE_EXPONENT, size->seed);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < size->n_touches / 10; i++)
+                trace_add(trace, size, zipf_draw(&zipf, &rng));
+        zipf_fini(&zipf);
+        for (uint64_t i = 0; !trace_is_full(trace, size); i++)
+                trace_add(trace, size, size->n_blocks + i % size->n_blocks);
+        return 0;
+}
+
 static int trace_fill_once(struct trace *trace, const struct trace_size *size) {
         return trace_fill_loop_of(trace, size, trace->n_blocks);
 }
@@ -234,6 +251,7 @@ const struct trace_kind trace_kinds[] = {
         { "recent", "what was touched lately is touched again", trace_fill_recent, 0 },
         { "columns", "a table, down its columns, then by rows", trace_fill_columns, 0 },
         { "mixed", "phases of Zipf, a loop, a small window", trace_fill_mixed, 0 },
+        { "then-loop", "Zipf(0.99), then a loop over other data", trace_fill_then_loop, 2 },
         { "uniform", "evenly over all the data", trace_fill_uniform, 0 },
         { "once", "a scan of thirty times the data, nothing comes back", trace_fill_once, 30 },
         { 0 },

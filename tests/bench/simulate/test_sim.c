@@ -94,7 +94,7 @@ static void test_proven_is_never_much_worse_than_fifo(void **state) {
         (void) state;
         for (const struct trace_kind *kind = trace_kinds; kind->name; kind++)
                 for (size_t i = 0; i < N_ELEMENTS(divisors); i++)
-                        assert_true(hits(&policy_proven, kind->name, N_BLOCKS / divisors[i]) > hits(&policy_fifo, kind->name, N_BLOCKS / divisors[i]) - 0.03);
+                        assert_true(hits(&policy_proven, kind->name, N_BLOCKS / divisors[i]) > hits(&policy_fifo, kind->name, N_BLOCKS / divisors[i]) - 0.02);
 }
 
 static void test_kept_blocks_come_back_without_a_load(void **state) {
