@@ -73,24 +73,20 @@ const struct bound bounds[] = {
         { 0 },
 };
 
-static bool bound_other(const struct bound *bound, const struct results *results, const char *placement, double *ret_median) {
-        const struct result *other;
+static bool bound_value(const struct bound *bound, const struct results *results, const char *placement, double *ret_value) {
+        const struct result *result = results_find(results, placement, bound->workload, bound->subject), *other;
 
-        if (!bound->other) {
-                *ret_median = 1;
-                return true;
-        }
+        if (!result)
+                return false;
+        if (!bound->other)
+                return result_median(result, bound->measure, ret_value);
         other = results_find(results, placement, bound->other_workload ? bound->other_workload : bound->workload, bound->other);
-        return other && result_median(other, bound->measure, ret_median) && *ret_median > 0;
+        return other && result_ratio(result, other, bound->measure, ret_value);
 }
 
 enum bound_verdict bound_check(const struct bound *bound, const struct results *results, const char *placement, double *ret_value) {
-        const struct result *result = results_find(results, placement, bound->workload, bound->subject);
-        double mine, theirs;
-
-        if (!result || !result_median(result, bound->measure, &mine) || !bound_other(bound, results, placement, &theirs))
+        if (!bound_value(bound, results, placement, ret_value))
                 return BOUND_UNKNOWN;
-        *ret_value = mine / theirs;
         if (bound->relation == BOUND_NONE)
                 return BOUND_TOLD;
         return (bound->relation == BOUND_AT_MOST ? *ret_value <= bound->limit : *ret_value >= bound->limit) ? BOUND_MET : BOUND_MISSED;

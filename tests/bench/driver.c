@@ -9,6 +9,7 @@
 #include "driver.h"
 
 #define DRIVER_SUBJECTS_MAX 16
+#define DRIVER_GROUP_MAX 4
 
 /* One workload's turn. */
 struct driver_turn {
@@ -72,22 +73,17 @@ static int driver_turn_say_why(struct driver_turn *turn, size_t i, const struct 
         return 0;
 }
 
-static int driver_turn_new_subjects(struct driver_turn *turn) {
+static int driver_turn_new_subject(struct driver_turn *turn, size_t i) {
+        const struct subject_kind *kind = turn->workload->subjects[i];
+        struct reason reason = { 0 };
         int r;
 
-        for (size_t i = 0; i < turn->n_subjects; i++) {
-                const struct subject_kind *kind = turn->workload->subjects[i];
-                struct reason reason = { 0 };
-
-                r = kind->new(kind, &turn->setup, &reason, &turn->subjects[i]);
-                if (r == SUBJECT_HAS_NONE)
-                        r = driver_turn_say_why(turn, i, &reason);
-                if (r < 0) {
-                        fprintf(stderr, "workload %s: no subject %s: %s\n", turn->workload->name, kind->name, strerror(-r));
-                        return r;
-                }
-        }
-        return 0;
+        r = kind->new(kind, &turn->setup, &reason, &turn->subjects[i]);
+        if (r == SUBJECT_HAS_NONE)
+                r = driver_turn_say_why(turn, i, &reason);
+        if (r < 0)
+                fprintf(stderr, "workload %s: no subject %s: %s\n", turn->workload->name, kind->name, strerror(-r));
+        return r;
 }
 
 static void driver_turn_fini(struct driver_turn *turn) {
@@ -182,8 +178,8 @@ static int driver_run_all(struct driver_turn *turn, size_t run, bool counts) {
         int r = 0;
 
         turn->run.seed = run;
-        if (is_fresh)
-                r = driver_turn_new_subjects(turn);
+        for (size_t i = 0; is_fresh && r == 0 && i < turn->n_subjects; i++)
+                r = driver_turn_new_subject(turn, i);
         for (size_t i = 0; r == 0 && i < turn->n_subjects; i++)
                 if (turn->subjects[i])
                         r = driver_run_one(turn, i, counts);
@@ -192,33 +188,91 @@ static int driver_run_all(struct driver_turn *turn, size_t run, bool counts) {
         return r;
 }
 
-static int driver_run_workload(const struct driver *driver, const char *placement, const struct workload *workload, struct results *results) {
-        size_t n_runs = workload->n_runs_max && workload->n_runs_max < driver->n_runs ? workload->n_runs_max : driver->n_runs;
-        struct driver_turn turn;
+/* Workloads that are run in turns. */
+struct driver_group {
+        struct driver_turn turns[DRIVER_GROUP_MAX];
+        size_t n;
+};
+
+/* The first subject of all of them first, and so on: the first ones fork. */
+static int driver_group_new_subjects(struct driver_group *group) {
+        int r = 0;
+
+        for (size_t i = 0; i < DRIVER_SUBJECTS_MAX; i++)
+                for (size_t j = 0; r == 0 && j < group->n; j++)
+                        if (i < group->turns[j].n_subjects && !(group->turns[j].workload->flags & WORKLOAD_FRESH))
+                                r = driver_turn_new_subject(&group->turns[j], i);
+        return r;
+}
+
+static int driver_group_run_all(struct driver_group *group, size_t run, size_t n_runs) {
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < group->n; i++) {
+                struct driver_turn *turn = &group->turns[i];
+
+                if (run == 0 && turn->workload->flags & WORKLOAD_NO_WARM_UP)
+                        continue;
+                turn->driver->on_progress(turn->placement, turn->workload->name, run, n_runs);
+                r = driver_run_all(turn, run, run > 0);
+        }
+        return r;
+}
+
+/* All of the group have the same number of runs. */
+static int driver_group_run(struct driver_group *group) {
+        const struct workload *workload = group->turns[0].workload;
+        size_t n_runs = group->turns[0].driver->n_runs;
         int r;
 
-        r = driver_turn_init(&turn, driver, placement, workload, results);
+        if (workload->n_runs_max && workload->n_runs_max < n_runs)
+                n_runs = workload->n_runs_max;
+        r = driver_group_new_subjects(group);
+        for (size_t run = 0; r == 0 && run <= n_runs; run++)
+                r = driver_group_run_all(group, run, n_runs);
+        return r;
+}
+
+static void driver_group_fini(struct driver_group *group) {
+        while (group->n > 0)
+                driver_turn_fini(&group->turns[--group->n]);
+}
+
+static bool driver_is_wanted(const struct driver *driver, const struct workload *workload) {
+        if (driver->only && !driver_means(driver->only, workload))
+                return false;
+        return !(driver->is_pinned && workload->flags & WORKLOAD_ANY_CPU);
+}
+
+static bool driver_are_together(const struct workload *one, const struct workload *other) {
+        return one == other || (one->group && other->group && strcmp(one->group, other->group) == 0);
+}
+
+/* *i is the first of them, and afterwards the first that is not one. */
+static int driver_group_init(struct driver_group *group, const struct driver *driver, const char *placement, size_t *i, struct results *results) {
+        const struct workload *first = workloads[*i];
+        int r = 0;
+
+        group->n = 0;
+        for (; r == 0 && workloads[*i] && driver_are_together(first, workloads[*i]) && group->n < DRIVER_GROUP_MAX; (*i)++)
+                if (driver_is_wanted(driver, workloads[*i])) {
+                        r = driver_turn_init(&group->turns[group->n], driver, placement, workloads[*i], results);
+                        group->n += r == 0;
+                }
         if (r < 0)
-                return r;
-        if (!(workload->flags & WORKLOAD_FRESH))
-                r = driver_turn_new_subjects(&turn);
-        for (size_t i = workload->flags & WORKLOAD_NO_WARM_UP ? 1 : 0; r == 0 && i <= n_runs; i++) {
-                driver->on_progress(placement, workload->name, i, n_runs);
-                r = driver_run_all(&turn, i, i > 0);
-        }
-        driver_turn_fini(&turn);
+                driver_group_fini(group);
         return r;
 }
 
 int driver_run(const struct driver *driver, const char *placement, struct results *results) {
+        struct driver_group group;
         int r = 0;
 
-        for (size_t i = 0; r == 0 && workloads[i]; i++) {
-                if (driver->only && !driver_means(driver->only, workloads[i]))
-                        continue;
-                if (driver->is_pinned && workloads[i]->flags & WORKLOAD_ANY_CPU)
-                        continue;
-                r = driver_run_workload(driver, placement, workloads[i], results);
+        for (size_t i = 0; r == 0 && workloads[i];) {
+                r = driver_group_init(&group, driver, placement, &i, results);
+                if (r == 0 && group.n > 0)
+                        r = driver_group_run(&group);
+                driver_group_fini(&group);
         }
         return r;
 }

@@ -26,7 +26,7 @@ static void report_bound(FILE *out, const struct bound *bound, const struct resu
                 fprintf(out, "  %-7s %8s %-14s %s (%s): %s\n", "unknown", "", "", bound->title, placement, reason);
         if (verdict == BOUND_UNKNOWN)
                 return;
-        fprintf(out, "  %-7s %8.2f %-8s ", report_bound_verdicts[verdict], value, report_bound_relations[bound->relation]);
+        fprintf(out, "  %-7s %8.3f %-8s ", report_bound_verdicts[verdict], value, report_bound_relations[bound->relation]);
         if (bound->relation != BOUND_NONE)
                 fprintf(out, "%-5.4g", bound->limit);
         else

@@ -140,13 +140,35 @@ bool result_median(const struct result *result, enum result_measure measure, dou
         return true;
 }
 
-/* In times of the other's time. */
-static double result_ratio(const struct result *result, const struct result *other, enum result_measure measure) {
-        double mine, theirs;
+bool result_ratio(const struct result *result, const struct result *other, enum result_measure measure, double *ret_median) {
+        double mine, theirs, *ratios;
+        struct stats_spread spread;
+        int r;
 
-        if (!other || !result_median(result, measure, &mine) || !result_median(other, measure, &theirs) || mine <= 0 || theirs <= 0)
+        if (!result_median(result, measure, &mine) || !result_median(other, measure, &theirs) || theirs <= 0)
+                return false;
+        if (result->n != other->n) {
+                *ret_median = mine / theirs;
+                return true;
+        }
+        ratios = calloc(result->n, sizeof(*ratios));
+        if (!ratios)
+                return false;
+        for (size_t i = 0; i < result->n; i++)
+                ratios[i] = result->values[measure][i] / other->values[measure][i];
+        r = stats_spread(ratios, result->n, &spread);
+        free(ratios);
+        *ret_median = r < 0 ? mine / theirs : spread.median;
+        return true;
+}
+
+/* In times of the other's time. */
+static double result_times(const struct result *result, const struct result *other, enum result_measure measure) {
+        double ratio;
+
+        if (!other || !result_ratio(result, other, measure, &ratio) || ratio <= 0)
                 return 0;
-        return result->workload->unit == WORKLOAD_LATENCY ? mine / theirs : theirs / mine;
+        return result->workload->unit == WORKLOAD_LATENCY ? ratio : 1 / ratio;
 }
 
 int results_summarize(const struct results *results, const struct result *result, struct result_summary *ret_summary) {
@@ -162,9 +184,9 @@ int results_summarize(const struct results *results, const struct result *result
         for (unsigned i = 0; i < N_RESULT_MEASURES; i++)
                 if (!result_median(result, (enum result_measure) i, &summary.medians[i]))
                         summary.medians[i] = NAN;
-        summary.ratio = result_ratio(result, floor, RESULT_MAIN);
-        summary.ratio_p50 = is_latency ? result_ratio(result, floor, RESULT_P50) : 0;
-        summary.to_base = result_ratio(result, base, is_latency ? RESULT_P50 : RESULT_MAIN);
+        summary.ratio = result_times(result, floor, RESULT_MAIN);
+        summary.ratio_p50 = is_latency ? result_times(result, floor, RESULT_P50) : 0;
+        summary.to_base = result_times(result, base, is_latency ? RESULT_P50 : RESULT_MAIN);
         *ret_summary = summary;
         return 0;
 }

@@ -52,6 +52,9 @@ void result_add(struct result *result, struct workload_run *run);
 /* Whether the median over the runs is known, and which it is. */
 bool result_median(const struct result *result, enum result_measure measure, double *ret_median);
 
+/* The same of the ratio to another result: where both have as many runs, of that of each run to the one that was made beside it. */
+bool result_ratio(const struct result *result, const struct result *other, enum result_measure measure, double *ret_median);
+
 /* A result in the form it is reported. */
 struct result_summary {
         struct stats_spread main; /* NAN: there is none */

@@ -55,6 +55,7 @@ struct workload_run {
 struct workload {
         const char *name;
         const char *title;
+        const char *group; /* those that follow each other with the same one are run in turns, as they are compared with each other; NULL: none */
         enum workload_unit unit;
         int (*run)(struct workload_run *run);
         const struct subject_kind *const *subjects; /* NULL after the last; one that forks before those with threads */

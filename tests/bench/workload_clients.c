@@ -135,8 +135,8 @@ static const struct subject_kind *const workload_clients_subjects[] = { &subject
 
 #define WORKLOAD_CLIENTS(n_, title_)                                                                                                                        \
         {                                                                                                                                                   \
-                .name = "clients-" #n_, .title = title_, .unit = WORKLOAD_TOUCHES, .run = workload_clients_run, .subjects = workload_clients_subjects,      \
-                .base = &subject_mmap_random, .flags = WORKLOAD_ANY_CPU, .parameter = n_                                                                    \
+                .name = "clients-" #n_, .title = title_, .group = "clients", .unit = WORKLOAD_TOUCHES, .run = workload_clients_run,                         \
+                .subjects = workload_clients_subjects, .base = &subject_mmap_random, .flags = WORKLOAD_ANY_CPU, .parameter = n_                             \
         }
 
 const struct workload workload_clients[4] = {

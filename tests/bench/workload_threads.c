@@ -69,8 +69,8 @@ static const struct subject_kind *const workload_threads_subjects[] = { &subject
 
 #define WORKLOAD_THREADS(n_, title_)                                                                                                                        \
         {                                                                                                                                                   \
-                .name = "threads-" #n_, .title = title_, .unit = WORKLOAD_TOUCHES, .run = workload_threads_run, .subjects = workload_threads_subjects,      \
-                .base = &subject_floor, .flags = WORKLOAD_ANY_CPU, .parameter = n_                                                                          \
+                .name = "threads-" #n_, .title = title_, .group = "threads", .unit = WORKLOAD_TOUCHES, .run = workload_threads_run,                         \
+                .subjects = workload_threads_subjects, .base = &subject_floor, .flags = WORKLOAD_ANY_CPU, .parameter = n_                                   \
         }
 
 const struct workload workload_threads[4] = {

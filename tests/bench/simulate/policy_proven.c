@@ -200,7 +200,7 @@ static bool proven_has_spare(const struct proven *self) {
         return self->queues[PROVEN_PROVEN].n + self->n_new_max + n_pool / PROVEN_SPARE_DIVISOR < n_pool;
 }
 
-/* One chance in so many, for neighbours together: then what stays stays in runs, and what has to be loaded is loaded in runs. Another time it is others' turn. */
+/* One chance in so many, for neighbours together: then what stays, and what has to be loaded again, are runs. Another time it is others' turn. */
 static bool proven_is_lucky(const struct proven *self, uint32_t block, unsigned one_in) {
         uint32_t epoch = proven_now(self) / 16u;
 
