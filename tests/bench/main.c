@@ -122,7 +122,13 @@ static int main_report(const struct options *options, const struct setup *setup,
 }
 
 static int main_run(const struct options *options, const struct content *content) {
-        struct setup setup = { .content = content, .pool_bytes = options->pool_bytes, .daemon = options->daemon, .n_accesses = options->n_accesses };
+        struct setup setup = {
+                .content = content,
+                .pool_bytes = options->pool_bytes,
+                .daemon = options->daemon,
+                .daemon_args = options->daemon_args,
+                .n_accesses = options->n_accesses,
+        };
         struct driver driver = { .setup = &setup, .n_runs = options->n_runs, .only = options->only, .on_progress = main_on_progress };
         struct results results;
         int r;

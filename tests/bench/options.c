@@ -32,6 +32,7 @@ enum {
         OPTION_ONLY,
         OPTION_DIR,
         OPTION_DAEMON,
+        OPTION_DAEMON_ARGS,
         OPTION_JSON,
         OPTION_PLOTS,
         OPTION_HUGE_PAGES,
@@ -47,6 +48,7 @@ static const struct option options_long[] = {
         { "only", required_argument, NULL, OPTION_ONLY },
         { "dir", required_argument, NULL, OPTION_DIR },
         { "daemon", required_argument, NULL, OPTION_DAEMON },
+        { "daemon-args", required_argument, NULL, OPTION_DAEMON_ARGS },
         { "json", required_argument, NULL, OPTION_JSON },
         { "plots", required_argument, NULL, OPTION_PLOTS },
         { "huge-pages", required_argument, NULL, OPTION_HUGE_PAGES },
@@ -66,6 +68,7 @@ static void options_help(void) {
                "  --huge-pages N        makes the host's reserve of huge pages (vm.nr_hugepages) larger meanwhile, so that N are free\n"
                "  --dir DIR             where the file is made ($TMPDIR, else /var/tmp)\n"
                "  --daemon PATH         the program bigfiled ($BIGFILED_PROGRAM, else the one in $PATH)\n"
+               "  --daemon-args TEXT    more options for it, with spaces between\n"
                "  --json FILE           the results as JSON, too; -: to standard output, instead of the table\n"
                "  --plots DIR           and some of them as pictures (SVG) in that folder\n"
                "  --help                this\n\n"
@@ -129,6 +132,9 @@ static int options_set(struct options *options, int option, const char *text) {
                 return 0;
         case OPTION_DAEMON:
                 options->daemon = text;
+                return 0;
+        case OPTION_DAEMON_ARGS:
+                options->daemon_args = text;
                 return 0;
         case OPTION_JSON:
                 options->json = text;

@@ -15,6 +15,7 @@ struct options {
         size_t n_runs;
         const char *dir;
         const char *daemon;
+        const char *daemon_args;
         const char *only;
         const char *json;  /* a file; "-": standard output, and no table there; NULL: none */
         const char *plots; /* a folder; NULL: none */

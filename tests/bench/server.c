@@ -19,6 +19,7 @@
 
 #define SERVER_READY_FD 3
 #define SERVER_PATH_MAX 64
+#define SERVER_ARGS_MAX 40
 
 static const char *server_program(const struct setup *setup) {
         const char *program = getenv("BIGFILED_PROGRAM");
@@ -28,15 +29,24 @@ static const char *server_program(const struct setup *setup) {
         return program ? program : "bigfiled";
 }
 
-static const char *server_socket(const struct server *server) {
-        return strchr(server->address, ':') + 1;
+/* Adds the words of the text, which they remain part of. */
+static void server_add_args(const char **args, size_t n, char *text) {
+        for (char *word = text ? strtok(text, " ") : NULL; word && n < SERVER_ARGS_MAX - 1; word = strtok(NULL, " "))
+                args[n++] = word;
 }
 
-/* In the new process. */
+/* In the new process. The configuration of the host is not what is measured. */
 static _Noreturn void server_run(const struct server *server, const struct setup *setup, int ready) {
         const char *program = server_program(setup);
-        char pool[32];
+        char pool[32], *more = setup->daemon_args ? strdup(setup->daemon_args) : NULL;
+        const char *args[SERVER_ARGS_MAX] = {
+                program, "--config", "none", "--socket", strchr(server->address, ':') + 1, "--pool", pool, "--ready-fd", "3", "--log-level", "error",
+        };
+        size_t n = 0;
 
+        while (args[n])
+                n++;
+        server_add_args(args, n, more); /* the rest of the array is NULL */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         signal(SIGINT, SIG_DFL);
         signal(SIGTERM, SIG_DFL);
@@ -46,7 +56,7 @@ static _Noreturn void server_run(const struct server *server, const struct setup
         else
                 dup2(ready, SERVER_READY_FD);
         close_range(SERVER_READY_FD + 1, ~0U, 0);
-        execlp(program, program, "--socket", server_socket(server), "--pool", pool, "--ready-fd", "3", "--log-level", "error", NULL);
+        execvp(program, (char *const *) args);
         fprintf(stderr, "cannot run %s: %s (--daemon, $BIGFILED_PROGRAM)\n", program, strerror(errno));
         _exit(EXIT_FAILURE);
 }
