@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,7 +155,7 @@ static int driver_run_one(struct driver_turn *turn, size_t i, bool counts) {
         turn->run.tag = driver_next_tag();
         turn->run.ns = turn->run.bytes = turn->run.n_touches = 0;
         turn->run.cpu_ns = UINT64_MAX;
-        turn->run.hits = -1;
+        turn->run.hits = NAN;
         r = driver_run_entered(turn, subject);
         if (r < 0) {
                 fprintf(stderr, "workload %s failed on subject %s: %s\n", turn->workload->name, subject->kind->name, strerror(-r));

@@ -107,7 +107,6 @@ static double result_per_second(const struct workload_run *run, uint64_t n) {
 void result_add(struct result *result, struct workload_run *run) {
         uint64_t n_pages = result_n_pages(result, run);
 
-        assert(result->n < SIZE_MAX);
         for (unsigned i = 0; i < N_RESULT_MEASURES; i++)
                 result->values[i][result->n] = NAN;
         if (result->workload->unit == WORKLOAD_LATENCY)
@@ -118,8 +117,7 @@ void result_add(struct result *result, struct workload_run *run) {
                 result->values[RESULT_MAIN][result->n] = result_per_second(run, result->workload->unit == WORKLOAD_RATE ? run->bytes : run->n_touches);
         if (run->cpu_ns != UINT64_MAX && n_pages > 0)
                 result->values[RESULT_CPU][result->n] = (double) run->cpu_ns / (double) n_pages;
-        if (run->hits >= 0)
-                result->values[RESULT_HITS][result->n] = run->hits;
+        result->values[RESULT_HITS][result->n] = run->hits;
         result->n++;
 }
 

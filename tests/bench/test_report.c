@@ -32,7 +32,7 @@ static bool is_near(double a, double b) {
 /* One run over four accesses that took ns, 2 ns, 3 ns and 4 ns. */
 static void add_latency(struct fixture *fixture, const struct subject_kind *subject, uint64_t ns) {
         uint64_t latencies[N_ACCESSES] = { 4 * ns, ns, 3 * ns, 2 * ns };
-        struct workload_run run = { .setup = &fixture->setup, .latencies = latencies, .cpu_ns = 4000, .hits = -1 };
+        struct workload_run run = { .setup = &fixture->setup, .latencies = latencies, .cpu_ns = 4000, .hits = NAN };
         struct result *result = results_get(&fixture->results, "same CPU", &workload_random_read, subject);
 
         assert_non_null(result);
@@ -40,7 +40,7 @@ static void add_latency(struct fixture *fixture, const struct subject_kind *subj
 }
 
 static void add_rate(struct fixture *fixture, const struct subject_kind *subject, uint64_t ns) {
-        struct workload_run run = { .setup = &fixture->setup, .ns = ns, .bytes = 1000, .cpu_ns = UINT64_MAX, .hits = -1 };
+        struct workload_run run = { .setup = &fixture->setup, .ns = ns, .bytes = 1000, .cpu_ns = UINT64_MAX, .hits = NAN };
         struct result *result = results_get(&fixture->results, "same CPU", &workload_sequential_read, subject);
 
         assert_non_null(result);
@@ -98,7 +98,7 @@ static void test_a_result_without_a_base_has_no_ratio(void **state) {
         struct result *result = results_get(&fixture->results, "any CPU", &workload_sequential_read, &subject_bigfile);
 
         assert_non_null(result);
-        result_add(result, &(struct workload_run){ .setup = &fixture->setup, .ns = 1, .bytes = 1, .cpu_ns = UINT64_MAX, .hits = -1 });
+        result_add(result, &(struct workload_run){ .setup = &fixture->setup, .ns = 1, .bytes = 1, .cpu_ns = UINT64_MAX, .hits = NAN });
         assert_int_equal(results_summarize(&fixture->results, result, &summary), 0);
         assert_true(is_near(summary.ratio, 0) && is_near(summary.to_base, 0));
 }

@@ -45,7 +45,7 @@ struct workload_run {
         uint64_t n_loads;    /* of the subject meanwhile */
         uint64_t bytes;      /* WORKLOAD_RATE */
         uint64_t n_touches;  /* WORKLOAD_TOUCHES */
-        double hits;         /* part of the touches without a load; below 0: unknown */
+        double hits;         /* part of the touches without a load: below 0 if more was loaded than touched; NAN: unknown */
         double number;       /* WORKLOAD_NUMBER */
         uint64_t begin;      /* access.c's own, like the next */
         struct subject_counts before;
