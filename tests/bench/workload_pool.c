@@ -76,7 +76,7 @@ static int workload_pool_measure(struct workload_run *run, const struct trace *t
                 r = workload_pool_replay(run, trace);
         if (r == 0)
                 r = access_end(run);
-        if (run->n_touches == trace->n)
+        if (run->subject->kind->count && run->n_touches == trace->n)
                 run->hits = 1 - (double) run->n_loads / (double) trace->n;
         return r;
 }
