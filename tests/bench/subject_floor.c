@@ -117,6 +117,8 @@ static int subject_floor_start(struct subject_floor *self, const struct setup *s
         }
         close(ends[1]);
         self->control = ends[0];
+        close(self->uffd); /* if the server ends, there is none any more, and memory is zeros, which is noticed, instead of a wait for ever */
+        self->uffd = -1;
         return self->pid < 0 ? subject_floor_fail("cannot fork") : 0;
 }
 
