@@ -105,8 +105,8 @@ static const struct subject_kind *const workload_pool_subjects[] = {
 #define WORKLOAD_POOL(name_, title_, trace_, percent_)                                                                                                      \
         {                                                                                                                                                   \
                 .name = name_, .title = title_, .unit = WORKLOAD_TOUCHES, .run = workload_pool_run, .subjects = workload_pool_subjects,                     \
-                .base = &subject_mmap_random_limited, .flags = WORKLOAD_NO_WARM_UP | WORKLOAD_ANY_CPU, .pool_percent = percent_, .n_runs_max = 3,           \
-                .trace = trace_                                                                                                                             \
+                .base = &subject_mmap_random_limited, .flags = WORKLOAD_FRESH | WORKLOAD_NO_WARM_UP | WORKLOAD_ANY_CPU, .pool_percent = percent_,           \
+                .n_runs_max = 3, .trace = trace_                                                                                                            \
         }
 
 const struct workload workload_pool_zipf[4] = {

@@ -170,6 +170,7 @@ const struct workload workload_sequential_huge = {
 const struct workload workload_sequential_cold = {
         WORKLOAD_SCAN("sequential-cold", "sequential read, nothing of the file in the page cache", workload_scan_cold_run, workload_scan_cold_subjects,
                       subject_mmap_normal, WORKLOAD_SCAN_ROOM),
+        .flags = WORKLOAD_FRESH, /* who has the file mapped keeps it in the page cache */
 };
 
 const struct workload workload_reverse_read = {
