@@ -32,35 +32,13 @@
 #include "fileh_name.h"
 #include "flush.h"
 #include "guess.h"
-#include "handle.h"
 #include "inject.h"
-#include "load.h"
 #include "store.h"
 #include "writeout.h"
+#include "writeout_run.h"
 
-/* A run is not longer than this, or one block; so many bytes are on their way at a time, or one run. */
-#define WRITEOUT_RUN_BYTES (UINT64_C(1) << 20)
-#define WRITEOUT_RUN_BLOCKS (WRITEOUT_RUN_BYTES / WIRE_BLOCK_MIN)
+/* So much is on its way at a time, or one run. */
 #define WRITEOUT_WINDOW_BYTES (UINT64_C(8) << 20)
-
-struct writeout_run {
-        STAILQ_ENTRY(writeout_run) entry; /* writeout->runs, then writeout->stored -> run->entry */
-        struct writeout *writeout;
-        uint64_t block;
-        uint64_t n;
-        uint64_t spilled[WRITEOUT_RUN_BLOCKS / 64]; /* a bit for each that comes from the spill file */
-        uint64_t n_filled;  /* of them, those whose content is in the buffer */
-        int fill_error;     /* why not the others; they are not written */
-        uint64_t n_good;    /* of them, those that are in the file */
-        uint64_t n_alone;   /* after an error: those behind the good ones that were written one by one since */
-        uint64_t n_written; /* by the write under way */
-        void *buf;
-        bool has_ended;
-        int error;
-        struct store_request request;
-};
-
-STAILQ_HEAD(writeout_runs, writeout_run);
 
 struct writeout {
         struct job job;
@@ -134,43 +112,6 @@ static enum job_result writeout_await(struct writeout *w) {
         w->n_to_collect = w->fileh->dirty.n;
         w->phase = WRITEOUT_COLLECTS;
         return JOB_MORE;
-}
-
-/* --- pages -------------------------------------------------------------------------------------------------------------------------------------- */
-
-static void writeout_protect(struct fileh *fileh, uint64_t block, uint64_t n, bool protect) {
-        if (n > 0)
-                (void) handles_protect(fileh, block, n, protect);
-}
-
-/* A page that counts as stored while it is not in RAM is not here any more if a flush fails. */
-static void writeout_note_gone(struct fileh *fileh, uint64_t block, enum page_event event) {
-        if (event == EVENT_MARK && state_is_spilled(fileh_state(fileh, block)))
-                fileh->n_unsynced_gone++;
-}
-
-/* The store of these blocks has ended; each that is still here is told so. Whoever waited because the page was dropped meanwhile asks again. */
-static void writeout_end_pages(struct fileh *fileh, uint64_t block, uint64_t n, enum page_event event) {
-        struct waiters waiters = STAILQ_HEAD_INITIALIZER(waiters);
-        uint64_t n_unprotect = 0;
-
-        for (uint64_t i = 0; i < n; i++) {
-                uint32_t id = fileh_page(fileh, block + i);
-
-                if (i > 0)
-                        INJECT(WRITEOUT_MARKING);
-                writeout_note_gone(fileh, block + i, event);
-                if (id && state_is_storing(pages_get(&fileh->pager->pages, id)->state) &&
-                    fileh_page_event(fileh, id, event, 0) == ACTION_UNPROTECT)
-                        n_unprotect++;
-                else {
-                        writeout_protect(fileh, block + i - n_unprotect, n_unprotect, false);
-                        n_unprotect = 0;
-                }
-        }
-        writeout_protect(fileh, block + n - n_unprotect, n_unprotect, false);
-        STAILQ_CONCAT(&waiters, &fileh->store_waiters);
-        waiters_end(&waiters, 0, mapping_wake);
 }
 
 /* What becomes of pages that are in the file, or, with SYNC, on stable storage. */
@@ -263,190 +204,44 @@ static enum job_result writeout_wait_for_spilling(struct writeout *w) {
         return JOB_MORE;
 }
 
-/* No page may count as clean, or be copied, while it can be written: first it is protected, then the ledger is told. */
-static void writeout_protect_run(struct fileh *fileh, uint64_t block, uint64_t n, enum page_event event) {
-        writeout_protect(fileh, block, n, true);
-        INJECT(WRITEOUT_PROTECTED);
-        for (uint64_t i = 0; i < n; i++) {
-                uint32_t id = fileh_page(fileh, block + i);
-
-                writeout_note_gone(fileh, block + i, event);
-                if (fileh_state(fileh, block + i) == PAGE_UNSPILLING)
-                        load_abandon(fileh, id, event);
-                else
-                        (void) fileh_page_event(fileh, id, event, 0);
-        }
-}
-
 /* --- storing ------------------------------------------------------------------------------------------------------------------------------------ */
 
-static uint64_t writeout_run_bytes(const struct writeout_run *run) {
-        return run->n << run->writeout->fileh->block_shift;
-}
-
-static void writeout_run_ended(struct writeout_run *run, int error) {
-        run->has_ended = true;
-        run->error = error;
-        job_wake(&run->writeout->fileh->pager->jobs, &run->writeout->job);
-}
-
-static void writeout_on_stored(struct store_request *request, int error);
-
-/* Writes the next n_written blocks; of the file's last one only what lies inside the file. */
-static void writeout_run_write(struct writeout_run *run) {
-        struct fileh *fileh = run->writeout->fileh;
-        uint64_t skip = (run->n_good + run->n_alone) << fileh->block_shift, offset = (run->block << fileh->block_shift) + skip;
-        uint64_t length = run->n_written << fileh->block_shift;
-
-        run->request = (struct store_request) {
-                .buf = (char *) run->buf + skip,
-                .offset = offset,
-                .length = (uint32_t) (length < fileh->size - offset ? length : fileh->size - offset),
-                .done = writeout_on_stored,
-        };
-        store_write(fileh->store, &run->request);
-}
-
-/* The error may be about any of the blocks behind the good ones. They are written one by one, up to the one that fails again: those before it are
- * stored. If none fails again, the error is told all the same, and none of them counts. */
-static void writeout_on_stored_alone(struct writeout_run *run, int error) {
-        if (error < 0)
-                run->n_good += run->n_alone;
-        else if (run->n_good + ++run->n_alone < run->n_filled) {
-                writeout_run_write(run);
-                return;
-        }
-        writeout_run_ended(run, run->error);
-}
-
-static void writeout_on_stored(struct store_request *request, int error) {
-        struct writeout_run *run = (struct writeout_run *) ((char *) request - offsetof(struct writeout_run, request));
-
-        if (run->error < 0) {
-                writeout_on_stored_alone(run, error);
-                return;
-        }
-        run->n_good = error < 0 ? request->n_done >> run->writeout->fileh->block_shift : run->n_filled;
-        run->error = error;
-        run->n_written = 1;
-        if (error == 0)
-                writeout_run_ended(run, run->fill_error);
-        else if (run->n_filled == 1)
-                writeout_run_ended(run, error);
-        else
-                writeout_run_write(run);
-}
-
-/* What is in the buffer is written, up to where something could not be had. */
-static void writeout_run_filled(struct writeout_run *run, int error) {
-        run->fill_error = error;
-        run->n_written = run->n_filled;
-        if (run->n_filled > 0)
-                writeout_run_write(run);
-        else
-                writeout_run_ended(run, error);
-}
-
-static void writeout_run_fill(struct writeout_run *run);
-
-static void writeout_on_unspilled(struct store_request *request, int error) {
-        struct writeout_run *run = (struct writeout_run *) ((char *) request - offsetof(struct writeout_run, request));
-        bool is_whole = error == 0 && request->n_done == request->length;
-
-        run->n_filled += request->n_done >> run->writeout->fileh->block_shift;
-        if (is_whole)
-                writeout_run_fill(run);
-        else
-                writeout_run_filled(run, error < 0 ? error : -EIO);
-}
-
-static bool writeout_run_is_spilled(const struct writeout_run *run, uint64_t i) {
-        return run->spilled[i / 64] >> i % 64 & 1;
-}
-
-/* A page that was dropped since the run began is read all the same: what is written in its place must be something that was there. */
-static void writeout_run_unspill(struct writeout_run *run) {
-        struct fileh *fileh = run->writeout->fileh;
-        uint64_t skip = run->n_filled << fileh->block_shift, n = 1;
-
-        while (run->n_filled + n < run->n && writeout_run_is_spilled(run, run->n_filled + n))
-                n++;
-        run->request = (struct store_request) {
-                .buf = (char *) run->buf + skip,
-                .offset = (run->block << fileh->block_shift) + skip,
-                .length = (uint32_t) (n << fileh->block_shift),
-                .done = writeout_on_unspilled,
-        };
-        store_read(fileh->spill.store, &run->request);
-}
-
-static void writeout_run_fill(struct writeout_run *run) {
-        while (run->n_filled < run->n && !writeout_run_is_spilled(run, run->n_filled))
-                run->n_filled++;
-        if (run->n_filled < run->n)
-                writeout_run_unspill(run);
-        else
-                writeout_run_filled(run, 0);
-}
-
-/* All that is in RAM is copied at once, while it is protected. */
-static int writeout_run_copy(struct writeout_run *run) {
-        struct fileh *fileh = run->writeout->fileh;
-        uint64_t n;
-
-        for (uint64_t first = 0; first < run->n; first += n) {
-                uint64_t skip = first << fileh->block_shift;
-                int r;
-
-                n = 1;
-                if (fileh_state(fileh, run->block + first) == PAGE_STORING_SPILLED) {
-                        run->spilled[first / 64] |= UINT64_C(1) << first % 64;
-                        continue;
-                }
-                while (first + n < run->n && fileh_state(fileh, run->block + first + n) != PAGE_STORING_SPILLED)
-                        n++;
-                r = memory_read(&fileh->memory, (run->block << fileh->block_shift) + skip, (char *) run->buf + skip, n << fileh->block_shift);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-static void writeout_run_store(struct writeout_run *run) {
-        struct fileh *fileh = run->writeout->fileh;
-        int r;
-
-        writeout_protect_run(fileh, run->block, run->n, EVENT_STORE);
-        INJECT(WRITEOUT_CALLED);
-        run->buf = bufs_get(&fileh->pager->bufs, writeout_run_bytes(run));
-        r = run->buf ? writeout_run_copy(run) : -ENOMEM;
-        if (r < 0)
-                writeout_run_ended(run, r);
-        else {
-                INJECT(WRITEOUT_COPIED);
-                writeout_run_fill(run);
-        }
-}
-
-/* Begins the next run. False: there is none, or no memory for it. */
-static bool writeout_begin_run(struct writeout *w) {
+/* The next run, or NULL: there is none, or no memory for it. */
+static struct writeout_run *writeout_next_run(struct writeout *w) {
         uint64_t n_max = WRITEOUT_RUN_BYTES >> w->fileh->block_shift;
         struct writeout_run *run = calloc(1, sizeof(*run));
 
         if (!run) {
                 w->error = -ENOMEM;
-                return false;
+                return NULL;
         }
-        run->writeout = w;
+        run->fileh = w->fileh;
+        run->job = &w->job;
         run->n = writeout_take_run(w, n_max > 0 ? n_max : 1, &run->block);
-        if (run->n == 0) {
-                free(run);
-                return false;
+        if (run->n > 0)
+                return run;
+        free(run);
+        return NULL;
+}
+
+/* Begins the next runs, many short ones or a long one. False: there is none. */
+static bool writeout_begin_runs(struct writeout *w) {
+        struct writeout_runs runs = STAILQ_HEAD_INITIALIZER(runs);
+        struct writeout_run *run;
+        uint64_t n_bytes = 0;
+
+        while (n_bytes < WRITEOUT_RUN_BYTES && (run = writeout_next_run(w))) {
+                STAILQ_INSERT_TAIL(&runs, run, entry);
+                n_bytes += writeout_run_bytes(run);
         }
-        STAILQ_INSERT_TAIL(&w->runs, run, entry);
-        w->n_bytes += writeout_run_bytes(run);
-        writeout_run_store(run);
-        return true;
+        writeout_runs_protect(&runs);
+        w->n_bytes += n_bytes;
+        while ((run = STAILQ_FIRST(&runs))) {
+                STAILQ_REMOVE_HEAD(&runs, entry);
+                STAILQ_INSERT_TAIL(&w->runs, run, entry);
+                writeout_run_store(run);
+        }
+        return n_bytes > 0;
 }
 
 /* The first run has ended. */
@@ -465,13 +260,13 @@ static void writeout_finish_run(struct writeout *w, struct writeout_run *run) {
         run->buf = NULL;
         fileh->n_stores += n_good;
         pager_count(fileh->pager, COUNTER_STORES, (int64_t) n_good);
-        writeout_end_pages(fileh, run->block + n_good, run->n - n_good, EVENT_STORED);
+        writeout_pages_end(fileh, run->block + n_good, run->n - n_good, EVENT_STORED);
         run->n = n_good;
         if (n_good > 0 && writeout_wants(w, WIRE_WRITEOUT_SYNC)) {
                 STAILQ_INSERT_TAIL(&w->stored, run, entry);
                 return;
         }
-        writeout_end_pages(fileh, run->block, n_good, writeout_good_event(w));
+        writeout_pages_end(fileh, run->block, n_good, writeout_good_event(w));
         free(run);
 }
 
@@ -481,7 +276,7 @@ static enum job_result writeout_store(struct writeout *w) {
 
         while ((run = STAILQ_FIRST(&w->runs)) && run->has_ended && n++ < JOB_STEP_PAGES)
                 writeout_finish_run(w, run);
-        while (w->n_bytes < WRITEOUT_WINDOW_BYTES && writeout_goes_on(w) && writeout_begin_run(w))
+        while (w->n_bytes < WRITEOUT_WINDOW_BYTES && writeout_goes_on(w) && writeout_begin_runs(w))
                 ;
         if ((run = STAILQ_FIRST(&w->runs)))
                 return run->has_ended ? JOB_MORE : JOB_WAIT;
@@ -555,13 +350,15 @@ static enum job_result writeout_mark(struct writeout *w) {
 
         while (n < JOB_STEP_PAGES && (run = STAILQ_FIRST(&w->stored))) {
                 STAILQ_REMOVE_HEAD(&w->stored, entry);
-                writeout_end_pages(fileh, run->block, run->n, w->sync_error < 0 ? EVENT_STORED : writeout_good_event(w));
+                writeout_pages_end(fileh, run->block, run->n, w->sync_error < 0 ? EVENT_STORED : writeout_good_event(w));
                 n += run->n;
                 free(run);
         }
         while (!writeout_wants(w, WIRE_WRITEOUT_STORE) && n < JOB_STEP_PAGES && writeout_goes_on(w) &&
                (n_run = writeout_take_run(w, JOB_STEP_PAGES, &block)) > 0) {
-                writeout_protect_run(fileh, block, n_run, EVENT_MARK);
+                writeout_pages_protect(fileh, block, n_run);
+                for (uint64_t i = 0; i < n_run; i++)
+                        (void) writeout_page_leave(fileh, block + i, EVENT_MARK);
                 n += n_run;
         }
         if (n >= JOB_STEP_PAGES)
