@@ -59,8 +59,9 @@ static enum job_result adopt_end(struct adopt *adopt) {
         return JOB_DONE;
 }
 
-/* What becomes of a page in a state; EMPTY: nothing. is_syncing: the old daemon may have been told that a flush failed, which nobody is told again. */
-static enum page_state adopt_state(enum page_state before, bool is_syncing) {
+/* What becomes of a page in a state; EMPTY: nothing. is_doubtful: the old daemon may have been told that a flush failed, which nobody is told again; or what was not
+ * flushed may be gone since. */
+static enum page_state adopt_state(enum page_state before, bool is_doubtful) {
         static const enum page_state after[N_PAGE_STATES] = {
                 [PAGE_EMPTY] = PAGE_EMPTY,
                 [PAGE_LOADING] = PAGE_EMPTY,
@@ -79,7 +80,7 @@ static enum page_state adopt_state(enum page_state before, bool is_syncing) {
                 [PAGE_STORING_SPILLED] = PAGE_SPILLED,
         };
 
-        if (before == PAGE_UNSYNCED && is_syncing)
+        if (before == PAGE_UNSYNCED && is_doubtful)
                 return PAGE_DIRTY;
         return before < N_PAGE_STATES ? after[before] : PAGE_EMPTY;
 }
@@ -87,7 +88,8 @@ static enum page_state adopt_state(enum page_state before, bool is_syncing) {
 static void adopt_word(struct adopt *adopt, uint64_t word) {
         struct fileh *fileh = adopt->fileh;
         uint64_t block = ledger_word_block(word);
-        enum page_state state = adopt_state(ledger_word_state(word), fileh->ledger.memory.header->sync_under_way);
+        bool is_doubtful = fileh->ledger.memory.header->sync_under_way || fileh->store->kind->forgets;
+        enum page_state state = adopt_state(ledger_word_state(word), is_doubtful);
 
         if (word == 0 || state == PAGE_EMPTY || block >= fileh_n_blocks(fileh) || fileh_page(fileh, block))
                 return;

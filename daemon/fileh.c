@@ -157,6 +157,13 @@ static int fileh_recall_writer(struct fileh *fileh, const struct fileh_params *p
         return fileh_set_user(fileh, (uid_t) (writer - 1));
 }
 
+static int fileh_build_store(struct fileh *fileh, const struct fileh_params *params) {
+        if (!params->store)
+                return store_file_new(fileh->pager->ring, fileh->pager->views, params->fd, params->is_writable, &fileh->store);
+        fileh->store = params->store;
+        return 0;
+}
+
 /* What a fileh is made of, in order; a failure undoes what came before it. */
 static int fileh_build(struct fileh *fileh, const struct fileh_params *params) {
         int r;
@@ -179,7 +186,7 @@ static int fileh_build(struct fileh *fileh, const struct fileh_params *params) {
         r = fileh_adopt_spill_file(fileh, params);
         if (r < 0)
                 goto fail_id;
-        r = store_file_new(fileh->pager->ring, fileh->pager->views, params->fd, params->is_writable, &fileh->store);
+        r = fileh_build_store(fileh, params);
         if (r == 0)
                 return 0;
 

@@ -123,12 +123,13 @@ struct fileh_params {
         uint64_t size;
         uint64_t block_size;
         int fd;
+        struct store *store; /* taken in its place; NULL: fd is a file */
         int memory_fd; /* borrowed; of a daemon that is gone, whose pages are taken up; -1: a new memory */
         int ledger_fd; /* the same */
         int spill_fd;  /* the same; -1: none came with it */
 };
 
-/* Takes params->fd if it succeeds. The caller holds it, until fileh_unref(). */
+/* Takes params->fd, or params->store, if it succeeds. The caller holds it, until fileh_unref(). */
 int fileh_new(struct pager *pager, const struct fileh_params *params, struct fileh **ret);
 
 void fileh_ref(struct fileh *fileh);

@@ -13,6 +13,10 @@ static bool fileh_name_read(const struct fileh *fileh, char path[static FILEH_NA
         char link[40];
         ssize_t n;
 
+        if (fileh->store && fileh->store->kind->path) {
+                snprintf(path, FILEH_NAME_MAX, "%s", fileh->store->kind->path(fileh->store));
+                return true;
+        }
         snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
         n = fd < 0 ? -1 : readlink(link, path, FILEH_NAME_MAX - 1);
         if (n <= 0)

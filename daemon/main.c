@@ -173,6 +173,7 @@ static int main_serve(struct daemon *d) {
         struct server_params params = {
                 .loop = d->loop, .commons = &d->commons, .crew = d->crew, .listen_fd = -1, .private_fd = d->options.private_fd,
                 .status = d->status,
+                .allow_nbd = d->options.private_fd < 0 ? &d->options.allow_nbd : NULL, /* a private daemon reaches what its user does */
         };
         char size[SIZE_TEXT_MAX];
         int r;

@@ -16,6 +16,7 @@
 #include "order.h"
 #include "pool.h"
 #include "size.h"
+#include "uri.h"
 #include "wire.h"
 
 #define USEC_PER_SECOND UINT64_C(1000000)
@@ -64,6 +65,13 @@ static void format_path_or_none(const void *value, char text[static OPTION_TEXT_
         format_text(path ? path : "none", text);
 }
 
+static int parse_nbd(const char *text, void *ret) {
+        if (strcmp(text, "none") != 0 && !uri_list_is_valid(text))
+                return -EINVAL;
+        return parse_path_or_none(text, ret);
+}
+
+const struct option_type option_type_nbd = { sizeof(const char *), parse_nbd, format_path_or_none };
 const struct option_type option_type_path = { sizeof(const char *), parse_path, format_path };
 const struct option_type option_type_path_or_none = { sizeof(const char *), parse_path_or_none, format_path_or_none };
 

@@ -39,6 +39,7 @@ struct options {
         struct pager_options pager;
         struct account_limits limits; /* 0: not said */
         bool lends;
+        const char *allow_nbd; /* of its source; NULL: no server */
         enum log_level log_level;
         const char *config; /* of its source; NULL: not said */
         int ready_fd;       /* -1: none */

@@ -38,6 +38,7 @@ struct pager_options {
         uint64_t room_timeout_usec; /* how long a load waits for room */
         unsigned reclaim_batch;     /* pages */
         enum order_policy replacement;
+        uint64_t nbd_timeout_usec;  /* how long what is asked of a server waits for a connection */
         const char *spill_dir;      /* folder of the spill files; NULL: none are made */
         int spill_dir_fd;           /* the same, borrowed */
         uint64_t spill_bytes;       /* what they may take of the disk */
@@ -113,6 +114,7 @@ struct pager {
         struct spill spill;
         struct ring_op guess_timer;
         bool guess_timer_is_set;
+        unsigned n_leaving; /* stores that were freed, and whose threads have not ended */
         TAILQ_HEAD(, fileh) sweep_queue; /* whose spill files may have room to give back -> fileh->sweep_entry */
 
         /* Set by the thread that runs it: how to answer a peer, fds are taken; how to be rid of one; how any thread calls this one; and how a request goes on to

@@ -23,6 +23,7 @@
 #include "log.h"
 #include "peer.h"
 #include "uffd.h"
+#include "uri.h"
 
 /* Messages of one peer handled in a row: then others have their turn. */
 #define PEER_MESSAGES_IN_A_ROW 16
@@ -276,23 +277,52 @@ static void peer_on_request(struct peer *peer, struct chan_packet *packet) {
                 peer_refuse(peer, &request.msg, r);
 }
 
+/* A file that the daemon connects to, with the rights of its own: the administrator says which ones. */
+static int peer_judge_name(struct peer *peer, int fd, struct request *request) {
+        const char *const *allowed = peer->host->allow_nbd;
+        enum uri_verdict verdict;
+        char uri[URI_MAX];
+        int r;
+
+        r = uri_read(fd, uri);
+        if (r < 0 || !uri_is_known(uri))
+                return -EINVAL;
+        verdict = allowed ? uri_judge(uri, *allowed) : URI_ALLOWED_AS_SAID;
+        if (verdict == URI_REFUSED)
+                log_about(LOG_LEVEL_WARNING, &peer->about, "client (%s) may not open %s (see --allow-nbd)", peer->name, uri);
+        if (verdict == URI_REFUSED)
+                return -EACCES;
+        request->identity = uri_identity(uri);
+        request->may_read_files = verdict == URI_ALLOWED_AS_SAID;
+        return 0;
+}
+
+static int peer_judge_file(struct peer *peer, const struct chan_packet *packet, struct request *request) {
+        struct backing backing;
+        int r;
+
+        if (packet->msg.header.flags & WIRE_OPEN_NAMED)
+                return peer_judge_name(peer, packet->fds[0], request);
+        r = backing_check(packet->fds[0], packet->msg.header.flags & WIRE_OPEN_READONLY, &backing);
+        if (r == 0)
+                request->identity = (struct file_identity) { backing.device, backing.inode };
+        return r;
+}
+
 /* The descriptors of OPEN and ADOPT, taken out of the packet into the request if they are what they should be. What another daemon allowed is not
  * refused. */
 static int peer_take_files(struct peer *peer, struct chan_packet *packet, struct request *request) {
-        struct backing backing;
         int r;
 
         if (peer->n_handles > WIRE_HANDLES_MAX)
                 return -EMFILE;
         if (account_is_over(peer->account, ACCOUNT_HANDLES) && packet->msg.header.id != WIRE_ADOPT)
                 return peer_refuse_more(peer, ACCOUNT_HANDLES, "handles", "uid-handles");
-        r = backing_check(packet->fds[0], packet->msg.header.flags & WIRE_OPEN_READONLY, &backing);
+        r = peer_judge_file(peer, packet, request);
         if (r == 0)
                 r = uffd_check(packet->fds[1]);
         if (r < 0)
                 return r;
-        request->device = backing.device;
-        request->inode = backing.inode;
         request->file_fd = chan_packet_take(packet, 0);
         request->uffd = chan_packet_take(packet, 1);
         if (packet->msg.header.id == WIRE_ADOPT) {
@@ -306,11 +336,10 @@ static int peer_take_files(struct peer *peer, struct chan_packet *packet, struct
 
 /* Who shares a file is served where the others are. */
 static int peer_find_pager(struct peer *peer, struct request *request, unsigned *ret_pager) {
-        const struct file_identity file = { request->device, request->inode };
         unsigned pager = crew_choose(peer->host->crew, peer->cred.uid);
 
         if (request->msg.header.flags & WIRE_OPEN_SHARED) {
-                request->route = directory_route(&peer->host->commons->directory, &file, pager);
+                request->route = directory_route(&peer->host->commons->directory, &request->identity, pager);
                 if (!request->route)
                         return -ENOMEM;
                 pager = request->route->pager;

@@ -22,6 +22,7 @@ struct peer_host {
         struct commons *commons;
         struct crew *crew;
         int lend_fd; /* /dev/userfaultfd; -1: nothing to lend */
+        const char *const *allow_nbd; /* uri.h; it may change; NULL: whatever the daemon can reach, and read on the way */
         void (*gone)(struct peer_host *host, struct peer *peer, const char *why); /* frees the peer */
 };
 

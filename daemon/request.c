@@ -19,7 +19,7 @@
 #include "range.h"
 #include "remap.h"
 #include "request.h"
-#include "store_file.h"
+#include "store_nbd.h"
 #include "writeout.h"
 
 /* Returned by those that will be answered, or have been. */
@@ -59,9 +59,10 @@ static int request_join(struct request *request, struct fileh *fileh, const stru
                 r = fileh_set_writer(fileh, params->uid);
         if (r < 0)
                 return r;
-        store_file_add_writer(fileh->store, request->file_fd);
-        request->file_fd = -1;
-        return 0;
+        r = fileh->store->kind->add_writer(fileh->store, request->file_fd);
+        if (r == 0)
+                request->file_fd = -1;
+        return r;
 }
 
 static int request_new_fileh(struct pager *pager, struct request *request, const struct fileh_params *params, struct fileh **ret) {
@@ -71,7 +72,10 @@ static int request_new_fileh(struct pager *pager, struct request *request, const
         r = fileh_new(pager, params, &fileh);
         if (r < 0)
                 return r;
-        request->file_fd = -1;
+        if (params->store)
+                request->store = NULL;
+        else
+                request->file_fd = -1;
         if (params->memory_fd >= 0)
                 r = adopt_new(fileh);
         else
@@ -121,7 +125,7 @@ static bool request_open_params(const struct request *request, struct fileh_para
         const struct wire_open *open = &request->msg.open;
 
         *ret = (struct fileh_params) {
-                .identity = { request->device, request->inode },
+                .identity = request->identity,
                 .route = request->route,
                 .uid = request->uid,
                 .is_shared = open->header.flags & WIRE_OPEN_SHARED,
@@ -137,7 +141,8 @@ static bool request_open_params(const struct request *request, struct fileh_para
         return request_block_size_is_valid(ret->block_size, ret->is_huge) && ret->size <= WIRE_FILE_MAX;
 }
 
-/* An OPEN of a shared file whose users have not come back yet is handled again and again, until one is back or they are not waited for any more. */
+/* An OPEN of a shared file whose users have not come back yet is handled again and again, until one is back or they are not waited for any more; one of a file that
+ * the daemon connects to, when that is done. */
 struct request_hold {
         struct job job;
         struct absent_waiter waiter;
@@ -161,22 +166,41 @@ static enum job_result request_hold_step(struct job *job) {
                 request_handle(pager, &hold->request); /* it may come to be held again */
         for (unsigned i = request_take_fds(&hold->request, fds); i > 0; i--)
                 ring_close(pager->ring, fds[i - 1]);
+        store_free(hold->request.store);
         directory_release(&pager->commons->directory, hold->request.route);
         free(hold);
         return JOB_DONE;
 }
 
-/* Takes the request's descriptors and its route. */
-static int request_hold(struct pager *pager, struct request *request) {
+/* Takes all that the request owns. What it waits for wakes its job. NULL: no memory. */
+static struct request_hold *request_hold(struct pager *pager, struct request *request) {
         struct request_hold *hold = calloc(1, sizeof(*hold));
 
         if (!hold)
-                return -ENOMEM;
+                return NULL;
         *hold = (struct request_hold) { .job = { .step = request_hold_step }, .pager = pager, .request = *request };
         request->file_fd = request->uffd = -1;
         request->route = NULL;
+        request->store = NULL;
         TAILQ_INSERT_TAIL(&pager->holds, hold, entry);
+        return hold;
+}
+
+static int request_await_absent(struct pager *pager, struct request *request) {
+        struct request_hold *hold = request_hold(pager, request);
+
+        if (!hold)
+                return -ENOMEM;
         absent_wait(pager, &hold->waiter, &hold->job);
+        return REQUEST_TAKEN;
+}
+
+static int request_await_store(struct pager *pager, struct request *request) {
+        struct request_hold *hold = request_hold(pager, request);
+
+        if (!hold)
+                return -ENOMEM;
+        store_nbd_await(hold->request.store, &hold->job);
         return REQUEST_TAKEN;
 }
 
@@ -200,16 +224,46 @@ void request_forget_all(struct pager *pager) {
                 request_hold_forget(hold);
 }
 
+static bool request_is_named(const struct request *request) {
+        return request->msg.header.flags & WIRE_OPEN_NAMED;
+}
+
+static int request_connect(struct pager *pager, struct request *request, struct fileh_params *params) {
+        struct store_nbd_params store_params = {
+                .uri_fd = request->file_fd,
+                .may_read_files = request->may_read_files,
+                .is_writable = params->is_writable,
+                .is_adopted = params->memory_fd >= 0,
+                .size_min = params->memory_fd >= 0 ? params->size : 0,
+        };
+        int r = request->store ? 0 : store_nbd_new(pager, &store_params, &request->store);
+
+        params->store = request->store;
+        return r;
+}
+
+/* The size is known when it is connected. 0; or REQUEST_TAKEN: it is not yet. */
+static int request_open_store(struct pager *pager, struct request *request, struct fileh_params *params) {
+        int r = request_connect(pager, request, params);
+
+        if (r == 0)
+                r = store_nbd_look(request->store, params->block_size, &params->size);
+        return r == -EINPROGRESS ? request_await_store(pager, request) : r;
+}
+
 static int request_open(struct pager *pager, struct request *request) {
         struct fileh_params params;
         struct fileh *found;
+        int r = 0;
 
         if (!request_open_params(request, &params))
                 return -EINVAL;
         found = params.is_shared ? fileh_find_shared(pager, &params) : NULL;
         if (!found && fileh_is_awaited(pager, &params))
-                return request_hold(pager, request);
-        return request_open_with(pager, request, found, &params);
+                return request_await_absent(pager, request);
+        if (!found && request_is_named(request))
+                r = request_open_store(pager, request, &params);
+        return r != 0 ? r : request_open_with(pager, request, found, &params);
 }
 
 /* The number of a memory that a daemon of ours made. Who was given it read-only does not come back as one who writes. */
@@ -248,7 +302,8 @@ static int request_adopt(struct pager *pager, struct request *request) {
         params.memory_fd = request->memory_fd;
         params.ledger_fd = request->ledger_fd;
         params.spill_fd = request->spill_fd;
-        return request_open_with(pager, request, found, &params);
+        r = !found && request_is_named(request) ? request_connect(pager, request, &params) : 0;
+        return r < 0 ? r : request_open_with(pager, request, found, &params);
 }
 
 static int request_close(struct pager *pager, struct request *request) {
@@ -462,6 +517,8 @@ void request_handle(struct pager *pager, struct request *request) {
         r = request_handlers[to.id](pager, request);
         if (r != REQUEST_TAKEN)
                 pager_reply_error(pager, &to, r);
+        store_free(request->store);
+        request->store = NULL;
 }
 
 unsigned request_take_fds(struct request *request, int fds[static WIRE_FDS_MAX]) {

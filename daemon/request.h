@@ -5,13 +5,15 @@
 /* What clients ask of a pager, one function a message. The shape of the message is valid already (proto/wire.c); what its fields mean is judged
  * here. */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "directory.h"
 #include "wire.h"
 
-struct directory_route;
 struct pager;
+struct store;
 
 struct request {
         uint64_t peer;
@@ -19,8 +21,9 @@ struct request {
 
         /* of WIRE_OPEN and WIRE_ADOPT, checked by the server: */
         uid_t uid;
-        uint64_t device;
-        uint64_t inode;
+        struct file_identity identity;
+        bool may_read_files;           /* of one that the daemon connects to: see uri.h */
+        struct store *store;           /* the same: what it connects with, owned by the request; NULL: it has not begun, or it was taken */
         struct directory_route *route; /* owned by the request: where the file is served as shared; NULL: it is not to be shared */
         int file_fd; /* owned by the request, like the next ones: -1 once taken */
         int uffd;

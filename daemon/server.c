@@ -147,7 +147,8 @@ int server_new(const struct server_params *params, struct server **ret) {
         if (!server)
                 return -ENOMEM;
         *server = (struct server) {
-                .host = { .loop = params->loop, .commons = params->commons, .crew = params->crew, .lend_fd = params->lend_fd, .gone = server_on_gone },
+                .host = { .loop = params->loop, .commons = params->commons, .crew = params->crew, .lend_fd = params->lend_fd,
+                          .allow_nbd = params->allow_nbd, .gone = server_on_gone },
                 .params = *params,
                 .reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
         };

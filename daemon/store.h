@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nbd_line.h"
 #include "ring.h"
 
 struct store_request {
@@ -24,7 +25,10 @@ struct store_request {
         /* the kind's own */
         struct store *store;
         unsigned n_retries;
-        struct ring_op op;
+        union {
+                struct ring_op op;
+                struct nbd_order order;
+        };
 };
 
 struct store {
@@ -37,7 +41,10 @@ struct store_kind {
         void (*write)(struct store *store, struct store_request *request);
         void (*sync)(struct store *store, struct store_request *request); /* what was written is on stable storage when it ends */
         void (*free)(struct store *store);                                /* no request is under way */
+        int (*add_writer)(struct store *store, int fd);                   /* another client opened it for writing; takes fd if it succeeds */
         int (*fd)(const struct store *store);                             /* of the file, the store's; NULL: there is none */
+        const char *(*path)(const struct store *store);                   /* for messages; NULL: that of the descriptor */
+        bool forgets; /* what was written, and not synced, may be gone while no daemon looks */
 
         /* Reads all of it if that can be done without waiting; NULL: it never can. */
         bool (*read_now)(struct store *store, void *buf, uint64_t offset, uint32_t length);

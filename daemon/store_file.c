@@ -120,6 +120,16 @@ static void store_file_sync(struct store *store, struct store_request *request) 
         ring_sync(file->ring, &request->op, file->writer_fd);
 }
 
+static int store_file_add_writer(struct store *store, int fd) {
+        struct store_file *file = store_file_of(store);
+
+        if (file->writer_fd < 0)
+                file->writer_fd = fd;
+        else
+                ring_close(file->ring, fd);
+        return 0;
+}
+
 static int store_file_fd(const struct store *store) {
         return ((const struct store_file *) store)->fd;
 }
@@ -140,6 +150,7 @@ static const struct store_kind store_file_kind = {
         .write = store_file_write,
         .sync = store_file_sync,
         .free = store_file_free,
+        .add_writer = store_file_add_writer,
         .fd = store_file_fd,
         .read_now = store_file_read_now,
         .view = store_file_view,
@@ -161,13 +172,4 @@ int store_file_new(struct ring *ring, struct views *views, int fd, bool writable
         };
         *ret = &file->store;
         return 0;
-}
-
-void store_file_add_writer(struct store *store, int fd) {
-        struct store_file *file = store_file_of(store);
-
-        if (file->writer_fd < 0)
-                file->writer_fd = fd;
-        else
-                ring_close(file->ring, fd);
 }

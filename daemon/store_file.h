@@ -13,7 +13,4 @@ struct views;
 /* Takes fd if it succeeds. views: what the content is looked at through where it is in RAM; NULL: it is read. */
 int store_file_new(struct ring *ring, struct views *views, int fd, bool writable, struct store **ret);
 
-/* The same file, opened for writing by another client: takes fd. */
-void store_file_add_writer(struct store *store, int fd);
-
 #endif

@@ -9,6 +9,7 @@ void tune_pager(struct pager *pager, const struct pager_options *options) {
         pager->options.reclaim_batch = options->reclaim_batch;
         pager->options.replacement = options->replacement;
         order_set_policy(&pager->order, options->replacement);
+        pager->options.nbd_timeout_usec = options->nbd_timeout_usec; /* of files that are opened from now on */
         pager->options.spill_bytes = options->spill_bytes;
 
         /* What waits for something may have it now: the thread's turn, which comes next, looks at room and reclaim in any case. */

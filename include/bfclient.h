@@ -129,10 +129,15 @@ struct bf_open_opts {
  * oflag: O_RDONLY or O_RDWR; O_CREAT makes an empty file (mode 0666 less the umask), to be given a size by bf_resize(). Others: -EINVAL.
  * The file is opened here, by this process, with its rights; the daemon gets the descriptor.
  *
+ * A path that is the URI of an NBD export ("nbd://host/export", "nbds://…", "nbd+unix:///export?socket=PATH") is opened by the daemon, with its own rights, if its --allow-nbd
+ * says so (a private daemon: always). BF_WRITEOUT_SYNC has that server flush; bf_writeout(3) and bf_open(3) say what happens when it is gone. It cannot grow:
+ * bf_resize() returns -EOPNOTSUPP.
+ *
  * Without BF_SHARED the handle is isolated: it sees what is in the file when a page is loaded, plus its own changes, until they are stored.
  * With BF_SHARED it joins handles of the same device, inode and block size: of the same user, or any user's if opened O_RDONLY.
  *
  * What open(2) says (-ENOENT, -EACCES, …); -EISDIR a directory; -ENODEV a pipe, socket or other thing that is no regular file or block device;
+ * of an NBD server -EACCES it is not allowed, -EROFS it is read-only, or why it cannot be connected to;
  * -EINVAL unknown flags, or a block size that is no power of two from 4096 to 2 MiB; -EBUSY a user of the shared fileh holds locks on its memory, which no
  * program has a reason to; -ENOMEM; -EMFILE this process has too many handles;
  * -EUSERS this user has, in all his processes.

@@ -25,6 +25,7 @@
 #define WIRE_BLOCK_MIN UINT64_C(4096)              /* bytes */
 #define WIRE_BLOCK_MAX (UINT64_C(2) << 20)         /* bytes */
 #define WIRE_FILE_MAX (UINT64_C(1) << 59)          /* bytes: what the ledger can number in blocks of 4096 */
+#define WIRE_NAME_MAX 4096u                        /* bytes of the name of a file that the daemon connects to */
 #define WIRE_ADDRESS_MAX (UINT64_C(1) << 56)       /* user addresses end below */
 
 /* A request has its id; the reply to it the same with WIRE_REPLY. */
@@ -81,6 +82,7 @@ struct wire_hello_reply {
 #define WIRE_OPEN_SHARED (1u << 0)
 #define WIRE_OPEN_HUGE (1u << 1)
 #define WIRE_OPEN_READONLY (1u << 2)
+#define WIRE_OPEN_NAMED (1u << 3) /* the file is a sealed memory with a URI in it: what the daemon is to connect to */
 
 /* descriptors of WIRE_OPEN: the file, the userfaultfd; of WIRE_ADOPT: the same, and the memory, the ledger and the spill file,
  * if there is one, that another daemon made */

@@ -40,6 +40,7 @@ struct bf_fileh {
         struct session *session;
         char *name; /* of the file, for messages */
         bool is_readonly;
+        bool is_named; /* file has the name of what the daemon connects to */
         uint64_t block_size;
         size_t page_size;    /* of the memory: what a fault is about */
         uint32_t open_flags; /* of WIRE_OPEN */

@@ -11,6 +11,7 @@
 #include "backing.h"
 #include "client.h"
 #include "errmsg.h"
+#include "named.h"
 #include "nofork.h"
 #include "open.h"
 
@@ -43,7 +44,7 @@ static int open_parse_opts(const struct bf_open_opts *opts, struct bf_open_opts 
 
 static uint32_t open_wire_flags(const struct bf_fileh *fileh, const struct bf_open_opts *opts) {
         return (opts->flags & BF_SHARED ? WIRE_OPEN_SHARED : 0) | (opts->flags & BF_HUGE ? WIRE_OPEN_HUGE : 0) |
-               (fileh->is_readonly ? WIRE_OPEN_READONLY : 0);
+               (fileh->is_readonly ? WIRE_OPEN_READONLY : 0) | (fileh->is_named ? WIRE_OPEN_NAMED : 0);
 }
 
 static int fileh_send_close(struct bf_fileh *fileh) {
@@ -90,7 +91,9 @@ static int fileh_send_open(struct bf_fileh *fileh, uint64_t size, const struct b
         return r;
 }
 
-static const char *open_hint(int r, const struct bf_open_opts *opts) {
+static const char *open_hint(const struct bf_fileh *fileh, int r, const struct bf_open_opts *opts) {
+        if (fileh->is_named && named_hint(r))
+                return named_hint(r);
         switch (r) {
         case -ENOMEM:
                 return opts->flags & BF_HUGE ? "the host may have no huge pages in reserve: see vm.nr_hugepages" : NULL;
@@ -115,24 +118,41 @@ static int fileh_publish(struct bf_fileh *fileh, uint64_t size, const struct bf_
                 if (r < 0)
                         handles_remove(fileh->handles, fileh);
         }
-        return r < 0 ? fileh_fail(fileh, r, open_hint(r, opts), "open") : 0;
+        return r < 0 ? fileh_fail(fileh, r, open_hint(fileh, r, opts), "open") : 0;
 }
 
-/* Takes file, also if it fails. */
-static int fileh_open(struct bf_client *client, int file, const char *name, const struct bf_open_opts *opts, struct bf_fileh **ret) {
+/* What is to be opened. */
+struct open_target {
+        int fd;
+        const char *name;
+        bool is_named;    /* fd has the name, for the daemon to connect to */
+        bool is_readonly; /* of one that is */
+};
+
+static int open_check_target(const struct open_target *target, struct backing *ret) {
+        if (!target->is_named)
+                return backing_check(target->fd, target->name, ret);
+        *ret = (struct backing) { .is_readonly = target->is_readonly }; /* how large it is the daemon says */
+        return 0;
+}
+
+/* Takes target->fd, also if it fails. */
+static int fileh_open(struct bf_client *client, const struct open_target *target, const struct bf_open_opts *opts, struct bf_fileh **ret) {
+        const char *name = target->name;
         struct backing backing;
         struct bf_fileh *fileh;
         int r;
 
         r = fileh_new(&client->session, &client->handles, name, &fileh);
         if (r < 0) {
-                close(file);
+                close(target->fd);
                 return errmsg_fail(r, NULL, "cannot open %s", name);
         }
-        fileh->file = file;
+        fileh->file = target->fd;
+        fileh->is_named = target->is_named;
         fileh->block_size = opts->block_size;
         fileh->page_size = opts->flags & BF_HUGE ? PAGE_SIZE_HUGE : PAGE_SIZE_SMALL;
-        r = backing_check(file, name, &backing);
+        r = open_check_target(target, &backing);
         if (r == 0) {
                 fileh->is_readonly = backing.is_readonly;
                 fileh->open_flags = open_wire_flags(fileh, opts);
@@ -150,8 +170,9 @@ static int fileh_open(struct bf_client *client, int file, const char *name, cons
 
 int bf_open(struct bf_client *client, const char *path, int oflag, const struct bf_open_opts *opts, struct bf_fileh **ret) {
         API_CALL;
+        struct open_target target = { .name = path, .is_named = named_is(path), .is_readonly = oflag == O_RDONLY };
         struct bf_open_opts o;
-        int fd, r;
+        int r;
 
         r = client_check(client);
         if (r < 0)
@@ -159,10 +180,10 @@ int bf_open(struct bf_client *client, const char *path, int oflag, const struct 
         r = open_parse_opts(opts, &o);
         if (r < 0)
                 return r;
-        r = backing_open(path, oflag, &fd);
+        r = target.is_named ? named_open(path, oflag, &target.fd) : backing_open(path, oflag, &target.fd);
         if (r < 0)
                 return r;
-        return fileh_open(client, fd, path, &o, ret);
+        return fileh_open(client, &target, &o, ret);
 }
 
 int bf_open_fd(struct bf_client *client, int fd, const struct bf_open_opts *opts, struct bf_fileh **ret) {
@@ -181,7 +202,7 @@ int bf_open_fd(struct bf_client *client, int fd, const struct bf_open_opts *opts
         copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
         if (copy < 0)
                 return errmsg_fail(-errno, NULL, "cannot open %s", name);
-        return fileh_open(client, copy, name, &o, ret);
+        return fileh_open(client, &(struct open_target) { .fd = copy, .name = name }, &o, ret);
 }
 
 int bf_open_ops(struct bf_client *client, const struct bf_file_ops *ops, void *file, uint64_t size, const struct bf_open_opts *opts,

@@ -64,6 +64,8 @@ int bf_resize(struct bf_fileh *fileh, uint64_t size) {
                 return r;
         if (fileh->is_readonly)
                 return errmsg_set(-EBADF, "cannot grow %s: it was opened read-only", fileh->name);
+        if (fileh->is_named)
+                return errmsg_set(-EOPNOTSUPP, "cannot grow %s: only its server can", fileh->name);
         pthread_mutex_lock(&fileh->growth);
         r = resize_locked(fileh, size);
         pthread_mutex_unlock(&fileh->growth);

@@ -29,7 +29,7 @@ _bigfiled() {
         --pool | --spill-size)
                 mapfile -t COMPREPLY < <(compgen -W '512M 1G 4G 16G' -- "$word")
                 ;;
-        --uid-peers | --uid-handles | --uid-mappings | --uid-dirty)
+        --uid-peers | --uid-handles | --uid-mappings | --uid-dirty | --allow-nbd)
                 mapfile -t COMPREPLY < <(compgen -W none -- "$word")
                 ;;
         --replacement)
@@ -41,10 +41,10 @@ _bigfiled() {
         --log-level)
                 mapfile -t COMPREPLY < <(compgen -W 'error warning info debug' -- "$word")
                 ;;
-        --pagers | --room-timeout | --reclaim-batch | --ready-fd | --private-fd) ;;
+        --pagers | --room-timeout | --nbd-timeout | --reclaim-batch | --ready-fd | --private-fd) ;;
         *)
                 mapfile -t COMPREPLY < <(compgen -W '--socket --socket-mode --socket-group --pool --pagers --spill-dir --spill-size --room-timeout
-                        --reclaim-batch --replacement --uid-peers --uid-handles --uid-mappings --uid-dirty --lend --log-level --config --ready-fd --private-fd
+                        --reclaim-batch --replacement --uid-peers --uid-handles --uid-mappings --uid-dirty --lend --allow-nbd --nbd-timeout --log-level --config --ready-fd --private-fd
                         --no-lend --check-config --quiet --verbose --version --help' -- "$word")
                 ;;
         esac

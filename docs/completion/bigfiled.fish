@@ -18,6 +18,8 @@ complete -c bigfiled -l uid-handles -x -a none -d 'handles that they may have to
 complete -c bigfiled -l uid-mappings -x -a none -d 'mappings that they may have together'
 complete -c bigfiled -l uid-dirty -x -a none -d 'dirty pages that they may have together'
 complete -c bigfiled -l lend -x -a 'yes no' -d 'lend /dev/userfaultfd to clients'
+complete -c bigfiled -l allow-nbd -x -a none -d 'files served by NBD that clients may open'
+complete -c bigfiled -l nbd-timeout -x -d 'how long requests wait for an NBD server that is gone'
 complete -c bigfiled -l log-level -x -a 'error warning info debug' -d 'what is worth telling'
 complete -c bigfiled -l config -r -F -a none -d 'read this configuration, or none'
 complete -c bigfiled -l ready-fd -x -d 'write a newline there when ready to serve'

@@ -84,7 +84,7 @@ in_force() {
 @test "what it prints is a configuration that says the same" {
         local before
 
-        config 'pool = 12345678' 'spill-dir = none' 'spill-size = 3M' 'room-timeout = 1.25' 'uid-dirty = 2T' 'uid-mappings = 9' 'lend = no' 'socket-mode = 600' \
+        config 'pool = 12345678' 'spill-dir = none' 'spill-size = 3M' 'room-timeout = 1.25' 'uid-dirty = 2T' 'uid-mappings = 9' 'allow-nbd = nbd://a/ nbds://b/' 'nbd-timeout = 2.5' 'lend = no' 'socket-mode = 600' \
                 'socket-group = 5' "socket = $dir/sock" 'log-level = debug'
         check_config
         [ "$status" -eq 0 ]
@@ -93,7 +93,7 @@ in_force() {
         conf=$dir/copy check_config
         [ "$status" -eq 0 ]
         [ "$(sed 's/ *;.*//' <<<"$output")" = "$before" ]
-        [ "$(grep -c "$dir/copy:" <<<"$output")" -ge 11 ]
+        [ "$(grep -c "$dir/copy:" <<<"$output")" -ge 13 ]
 }
 
 @test "each key of the configuration is an option, and the other way round" {

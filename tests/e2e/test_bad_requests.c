@@ -77,6 +77,8 @@ static void test_descriptors_that_are_no_files(void **state) {
                 { open(path, O_RDONLY | O_CLOEXEC), 0, -EBADF },
                 { open(path, O_WRONLY | O_CLOEXEC), 0, -EBADF },
                 { open(path, O_WRONLY | O_CLOEXEC), WIRE_OPEN_READONLY, -EBADF },
+                { open(path, O_RDWR | O_CLOEXEC), WIRE_OPEN_NAMED, -EINVAL },
+                { memfd_create("name", MFD_CLOEXEC), WIRE_OPEN_NAMED, -EINVAL },
         };
         int uffd = rawpeer_uffd(scene.device);
 

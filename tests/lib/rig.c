@@ -98,6 +98,8 @@ int rig_teardown(void **state) {
                 well &= daemonproc_stop(&rig->daemon) == 0;
         for (size_t i = 0; i < rig->n_heldfs; i++)
                 heldfs_stop(rig->heldfs[i]);
+        for (size_t i = 0; i < rig->n_nbds; i++)
+                nbdserver_kill(&rig->nbds[i]);
         for (size_t i = 0; i < rig->n_workers; i++)
                 worker_free(rig->workers[i]);
         free(rig);
@@ -184,6 +186,40 @@ struct nbddisk *rig_disk(struct rig *rig, uint64_t n_blocks, const char *const *
         }
         assert_int_equal(r, 0);
         return rig->disks[rig->n_disks++];
+}
+
+static struct nbdserver *start_nbd(struct rig *rig, void (*init)(struct nbdserver *, const char *, const char *, const char *const *),
+                                   const char *const *args) {
+        struct nbdserver *server = &rig->nbds[rig->n_nbds];
+        char name[10];
+        int r;
+
+        assert_true(rig->n_nbds < RIG_LIST_MAX);
+        snprintf(name, sizeof(name), "nbd%zu", rig->n_nbds++);
+        init(server, rig->dir, name, args);
+        r = nbdserver_start(server);
+        if (r == -ENOENT) {
+                print_message("skipped: there is no %s here\n", server->argv[0]);
+                skip();
+        }
+        assert_int_equal(r, 0);
+        return server;
+}
+
+struct nbdserver *rig_nbdkit(struct rig *rig, const char *const *args) {
+        return start_nbd(rig, nbdserver_init_nbdkit, args);
+}
+
+struct nbdserver *rig_qemu_nbd(struct rig *rig, const char *const *args) {
+        return start_nbd(rig, nbdserver_init_qemu, args);
+}
+
+const char *rig_allow_nbd(struct rig *rig) {
+        char *prefix = rig->paths[rig->n_paths];
+
+        assert_true(rig->n_paths < RIG_LIST_MAX);
+        snprintf(prefix, sizeof(rig->paths[0]), "nbd+unix:///?socket=%s/", rig->dir);
+        return rig->paths[rig->n_paths++];
 }
 
 struct heldfs *rig_heldfs(struct rig *rig, uint64_t n_blocks) {

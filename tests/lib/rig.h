@@ -22,6 +22,7 @@
 #include "daemonproc.h"
 #include "heldfs.h"
 #include "nbddisk.h"
+#include "nbdserver.h"
 #include "probe.h"
 #include "worker.h"
 
@@ -49,6 +50,8 @@ struct rig {
         size_t n_heldfs;
         struct nbddisk *disks[RIG_LIST_MAX];
         size_t n_disks;
+        struct nbdserver nbds[RIG_LIST_MAX];
+        size_t n_nbds;
         struct child children[RIG_LIST_MAX];
         size_t n_children;
         struct worker *workers[RIG_LIST_MAX];
@@ -65,6 +68,11 @@ struct rig *rig_here(void **state);
 
 /* A daemon with these options: up to NULL. Once in a test. */
 void rig_daemon(struct rig *rig, ...) __attribute__((sentinel));
+
+/* nbdkit with these arguments, which live as long as the test, up to NULL; the test is skipped where there is none. And a list of what a daemon has to allow for it. */
+struct nbdserver *rig_nbdkit(struct rig *rig, const char *const *args);
+struct nbdserver *rig_qemu_nbd(struct rig *rig, const char *const *args);
+const char *rig_allow_nbd(struct rig *rig);
 
 /* A client of that daemon, one more each time. Without a privilege to serve faults the test is skipped. To disconnect one before the end of the
  * test: rig_disconnect(). */

@@ -34,7 +34,7 @@ struct shape {
 
 static const struct shape shapes[] = {
         { "HELLO", 1, 32, 0, 0, "", true },
-        { "OPEN", 2, 32, 2, 2, "SHARED, HUGE, READONLY", false },
+        { "OPEN", 2, 32, 2, 2, "SHARED, HUGE, READONLY, NAMED", false },
         { "CLOSE", 3, 24, 0, 0, "", true },
         { "MAP", 4, 48, 0, 0, "", true },
         { "UNMAP", 5, 32, 0, 0, "", true },
@@ -47,7 +47,7 @@ static const struct shape shapes[] = {
         { "STAT", 12, 24, 0, 0, "", true },
         { "POOL_STAT", 13, 16, 0, 0, "", false },
         { "RECLAIM", 14, 24, 0, 0, "", false },
-        { "ADOPT", 15, 32, 4, 5, "SHARED, HUGE, READONLY", false },
+        { "ADOPT", 15, 32, 4, 5, "SHARED, HUGE, READONLY, NAMED", false },
         { "SHOWN", 16, 24, 0, 0, "", true },
         { "HELLO reply", 0x8001, 40, 0, 1, "", false },
         { "OPEN reply", 0x8002, 32, 0, 3, "", false },

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Files that NBD servers have: what any file does, by real servers; which may be opened; what they cannot do. */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "rig.h"
+#include "tempfile.h"
+#include "watchdog.h"
+
+#define N_PAGES 256
+#define STORE_MARK_SYNC (BF_WRITEOUT_STORE | BF_WRITEOUT_MARKSTORED | BF_WRITEOUT_SYNC)
+
+static struct bf_client *start(struct rig *rig) {
+        rig_daemon(rig, "--pool", "4M", "--allow-nbd", rig_allow_nbd(rig), NULL);
+        return rig_client(rig);
+}
+
+static int open_nbd(struct bf_client *client, const char *uri, int oflag, struct bf_fileh **ret) {
+        return bf_open(client, uri, oflag, NULL, ret);
+}
+
+static void fill(uint64_t *map, size_t n_pages, uint64_t key) {
+        for (size_t page = 0; page < n_pages; page++)
+                for (size_t word = 0; word < RIG_PAGE / 8; word++)
+                        *rig_word(map, page, word) = key + page * 1000 + word;
+}
+
+static void assert_filled(uint64_t *map, size_t n_pages, uint64_t key) {
+        for (size_t page = 0; page < n_pages; page++)
+                for (size_t word = 0; word < RIG_PAGE / 8; word++)
+                        assert_int_equal(*rig_word(map, page, word), key + page * 1000 + word);
+}
+
+/* Written, stored, and there again for who opens it anew and for another client. */
+static void check_round_trip(struct rig *rig, struct bf_client *client, const char *uri) {
+        struct bf_fileh *fileh = rig_open(client, uri, O_RDWR, 0);
+        uint64_t *map = rig_map(fileh, 0, N_PAGES);
+
+        assert_int_equal(rig_stat(fileh).size, N_PAGES * RIG_PAGE);
+        fill(map, N_PAGES, 7);
+        assert_int_equal(bf_writeout(fileh, STORE_MARK_SYNC), 0);
+        assert_int_equal(rig_stat(fileh).dirty_bytes, 0);
+        assert_int_equal(bf_munmap(map), 0);
+        assert_int_equal(bf_close(fileh), 0);
+
+        fileh = rig_open(rig_client(rig), uri, O_RDONLY, 0);
+        assert_int_equal(bf_mmap(fileh, 0, N_PAGES * RIG_PAGE, PROT_READ, (void **) &map), 0);
+        assert_filled(map, N_PAGES, 7);
+        assert_int_equal(rig_stat(fileh).loads, N_PAGES);
+}
+
+static void memory_of_nbdkit(void **state) {
+        struct rig *rig = rig_here(state);
+        struct nbdserver *server = rig_nbdkit(rig, (const char *[]) { "memory", "1M", NULL });
+
+        check_round_trip(rig, start(rig), server->uri);
+}
+
+static void file_of_qemu(void **state) {
+        struct rig *rig = rig_here(state);
+        const char *path = rig_identity(rig, "image", N_PAGES);
+        struct nbdserver *server = rig_qemu_nbd(rig, (const char *[]) { "--format", "raw", path, NULL });
+
+        check_round_trip(rig, start(rig), server->uri);
+        assert_int_equal(rig_file_word(path, 3), 7 + 3000);
+}
+
+static void discard_and_invalidate(void **state) {
+        struct rig *rig = rig_here(state);
+        const char *path = rig_identity(rig, "image", N_PAGES);
+        struct nbdserver *server = rig_nbdkit(rig, (const char *[]) { "file", path, NULL });
+        struct bf_fileh *fileh = rig_open(start(rig), server->uri, O_RDWR, 0);
+        uint64_t *map = rig_map(fileh, 0, N_PAGES), word = 77;
+
+        *rig_word(map, 5, 0) = 1;
+        assert_int_equal(bf_discard(fileh), 0);
+        assert_int_equal(*rig_word(map, 5, 0), 5);
+        assert_int_equal(tempfile_write(path, 5 * RIG_PAGE, &word, sizeof(word)), 0);
+        assert_int_equal(bf_invalidate(fileh, 5 * RIG_PAGE, RIG_PAGE), 0);
+        assert_int_equal(*rig_word(map, 5, 0), 77);
+}
+
+/* The last page has what the file has, and zeros; what is written behind the end goes nowhere. */
+static void check_odd_size(struct rig *rig, const char *path, const char *uri) {
+        struct bf_fileh *fileh = rig_open(start(rig), uri, O_RDWR, 0);
+        uint64_t *map = rig_map(fileh, 0, 4);
+        uint64_t size = 3 * RIG_PAGE + 1024, word;
+
+        assert_int_equal(rig_stat(fileh).size, size);
+        assert_int_equal(*rig_word(map, 3, 127), 3);
+        assert_int_equal(*rig_word(map, 3, 128), 0);
+        *rig_word(map, 3, 127) = 11;
+        *rig_word(map, 3, 128) = 12;
+        assert_int_equal(bf_writeout(fileh, STORE_MARK_SYNC), 0);
+        assert_int_equal(tempfile_read(path, size - 8, &word, 8), 0);
+        assert_int_equal(word, 11);
+        assert_int_equal(tempfile_read(path, size, &word, 8), -ENODATA);
+}
+
+static const char *odd_file(struct rig *rig) {
+        const char *path = rig_identity(rig, "odd", 4);
+
+        assert_int_equal(truncate(path, 3 * RIG_PAGE + 1024), 0);
+        return path;
+}
+
+static void odd_size_of_nbdkit(void **state) {
+        struct rig *rig = rig_here(state);
+        const char *path = odd_file(rig);
+
+        check_odd_size(rig, path, rig_nbdkit(rig, (const char *[]) { "file", path, NULL })->uri);
+}
+
+static void odd_size_of_qemu(void **state) {
+        struct rig *rig = rig_here(state);
+        const char *path = odd_file(rig);
+
+        check_odd_size(rig, path, rig_qemu_nbd(rig, (const char *[]) { "--format", "raw", path, NULL })->uri);
+}
+
+/* Blocks larger than a server takes at once go in parts. */
+static void large_blocks(void **state) {
+        struct rig *rig = rig_here(state);
+        const char *const args[] = { "--filter=blocksize-policy", "memory", "8M", "blocksize-minimum=512", "blocksize-preferred=4096", "blocksize-maximum=1M",
+                                     "blocksize-error-policy=error", NULL };
+        struct nbdserver *server = rig_nbdkit(rig, args);
+        struct bf_client *client;
+        struct bf_fileh *fileh;
+        uint64_t *map, n;
+
+        rig_daemon(rig, "--pool", "32M", "--allow-nbd", rig_allow_nbd(rig), NULL);
+        client = rig_client(rig);
+        assert_int_equal(bf_open(client, server->uri, O_RDWR, &(struct bf_open_opts) { .size = sizeof(struct bf_open_opts), .block_size = 2 << 20 }, &fileh), 0);
+        map = rig_map(fileh, 0, 2048);
+        fill(map, 2048, 3);
+        assert_int_equal(bf_writeout(fileh, STORE_MARK_SYNC), 0);
+        assert_int_equal(bf_pool_reclaim(client, 0, &n), 0);
+        assert_int_equal(rig_stat(fileh).resident_bytes, 0);
+        assert_filled(map, 2048, 3);
+}
+
+static void shared_by_name(void **state) {
+        struct rig *rig = rig_here(state);
+        struct nbdserver *server = rig_nbdkit(rig, (const char *[]) { "memory", "1M", NULL });
+        struct bf_client *client = start(rig);
+        uint64_t *a = rig_map(rig_open(client, server->uri, O_RDWR, BF_SHARED), 0, 2);
+        uint64_t *b = rig_map(rig_open(rig_client(rig), server->uri, O_RDWR, BF_SHARED), 0, 2);
+        uint64_t *alone = rig_map(rig_open(client, server->uri, O_RDWR, 0), 0, 2);
+
+        *rig_word(a, 1, 1) = 5;
+        assert_int_equal(*rig_word(b, 1, 1), 5);
+        assert_int_equal(*rig_word(alone, 1, 1), 0);
+}
+
+/* --- what is refused ---------------------------------------------------------------------------------------------------------------------------- */
+
+static void assert_refused(struct bf_client *client, const char *uri, int oflag, int error, const char *words) {
+        struct bf_fileh *fileh;
+
+        assert_int_equal(open_nbd(client, uri, oflag, &fileh), error);
+        if (!strstr(bf_errmsg(), words))
+                fail_msg("\"%s\" says nothing of \"%s\"", bf_errmsg(), words);
+}
+
+static void nothing_is_allowed_by_default(void **state) {
+        struct rig *rig = rig_here(state);
+        struct nbdserver *server = rig_nbdkit(rig, (const char *[]) { "memory", "1M", NULL });
+
+        rig_daemon(rig, "--pool", "4M", NULL);
+        assert_refused(rig_client(rig), server->uri, O_RDWR, -EACCES, "--allow-nbd");
+}
+
+static void what_is_not_listed_is_refused(void **state) {
+        struct rig *rig = rig_here(state);
+        struct nbdserver *server = rig_nbdkit(rig, (const char *[]) { "memory", "1M", NULL });
+        struct bf_client *client = start(rig);
+        char uri[256];
+
+        snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s/../%s/nbd0.socket", rig->dir, strrchr(rig->dir, '/') + 1);
+        assert_refused(client, uri, O_RDWR, -EACCES, "--allow-nbd");
+        snprintf(uri, sizeof(uri), "%s&socket=/elsewhere", server->uri);
+        assert_refused(client, uri, O_RDWR, -EACCES, "--allow-nbd");
+        assert_refused(client, "nbd://localhost/", O_RDWR, -EACCES, "--allow-nbd");
+}
+
+static void a_private_daemon_allows_all(void **state) {
+        struct rig *rig = rig_here(state);
+        struct nbdserver *server = rig_nbdkit(rig, (const char *[]) { "memory", "1M", NULL });
+        struct bf_client *client;
+        struct bf_fileh *fileh;
+
+        assert_int_equal(bf_connect(&client, "spawn:pool=4M"), 0);
+        assert_int_equal(open_nbd(client, server->uri, O_RDWR, &fileh), 0);
+        bf_disconnect(client);
+}
+
+static void read_only(void **state) {
+        struct rig *rig = rig_here(state);
+        struct nbdserver *server = rig_nbdkit(rig, (const char *[]) { "--readonly", "memory", "1M", NULL });
+        struct bf_client *client = start(rig);
+        struct bf_fileh *fileh;
+
+        assert_refused(client, server->uri, O_RDWR, -EROFS, "reading only");
+        assert_int_equal(open_nbd(client, server->uri, O_RDONLY, &fileh), 0);
+        assert_int_equal(bf_load(fileh, 0, RIG_PAGE), 0);
+        assert_refused(client, server->uri, O_RDWR, -EROFS, "reading only");
+}
+
+static void no_server(void **state) {
+        struct rig *rig = rig_here(state);
+        struct bf_client *client = start(rig);
+        char uri[256];
+
+        snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s/none", rig->dir);
+        assert_refused(client, uri, O_RDWR, -ENOENT, "log");
+        assert_true(daemonproc_says(&rig->daemon, uri));
+}
+
+static void no_such_export(void **state) {
+        struct rig *rig = rig_here(state);
+        const char *path = rig_identity(rig, "image", 4);
+        struct nbdserver *server = rig_qemu_nbd(rig, (const char *[]) { "--format", "raw", "--export-name", "one", path, NULL });
+        struct bf_client *client;
+        struct bf_fileh *fileh;
+        char uri[256];
+
+        rig_daemon(rig, "--pool", "4M", "--allow-nbd", "nbd+unix://", NULL);
+        client = rig_client(rig);
+        snprintf(uri, sizeof(uri), "nbd+unix:///two?socket=%s", server->socket);
+        assert_refused(client, uri, O_RDWR, -ENOENT, "log");
+        snprintf(uri, sizeof(uri), "nbd+unix:///one?socket=%s", server->socket);
+        assert_int_equal(open_nbd(client, uri, O_RDWR, &fileh), 0);
+}
+
+static void it_cannot_grow(void **state) {
+        struct rig *rig = rig_here(state);
+        struct nbdserver *server = rig_nbdkit(rig, (const char *[]) { "memory", "1M", NULL });
+        struct bf_client *client = start(rig);
+        struct bf_fileh *fileh;
+
+        assert_int_equal(open_nbd(client, server->uri, O_RDWR | O_CREAT, &fileh), -EINVAL);
+        assert_int_equal(open_nbd(client, server->uri, O_RDWR, &fileh), 0);
+        assert_int_equal(bf_resize(fileh, 2 << 20), -EOPNOTSUPP);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                RIG_TEST(memory_of_nbdkit),
+                RIG_TEST(file_of_qemu),
+                RIG_TEST(discard_and_invalidate),
+                RIG_TEST(odd_size_of_nbdkit),
+                RIG_TEST(odd_size_of_qemu),
+                RIG_TEST(large_blocks),
+                RIG_TEST(shared_by_name),
+                RIG_TEST(nothing_is_allowed_by_default),
+                RIG_TEST(what_is_not_listed_is_refused),
+                RIG_TEST(a_private_daemon_allows_all),
+                RIG_TEST(read_only),
+                RIG_TEST(no_server),
+                RIG_TEST(no_such_export),
+                RIG_TEST(it_cannot_grow),
+        };
+
+        watchdog_start();
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "nbdserver.h"
+#include "watchdog.h"
+
+#define EXIT_NO_PROGRAM 127
+
+static void init(struct nbdserver *server, const char *dir, const char *name) {
+        *server = (struct nbdserver) { .pid = 0 };
+        snprintf(server->dir, sizeof(server->dir), "%s", dir);
+        snprintf(server->socket, sizeof(server->socket), "%.50s/%.10s.socket", dir, name);
+        snprintf(server->pidfile, sizeof(server->pidfile), "%.50s/%.10s.pid", dir, name);
+        snprintf(server->log, sizeof(server->log), "%.50s/%.10s.log", dir, name);
+        snprintf(server->uri, sizeof(server->uri), "nbd+unix:///?socket=%s", server->socket);
+}
+
+static void add(struct nbdserver *server, const char *const *args) {
+        size_t n = 0;
+
+        while (server->argv[n])
+                n++;
+        for (; *args && n < NBDSERVER_ARGS_MAX - 1; args++)
+                server->argv[n++] = *args;
+}
+
+void nbdserver_init_nbdkit(struct nbdserver *server, const char *dir, const char *name, const char *const *args) {
+        init(server, dir, name);
+        add(server, (const char *[]) { "nbdkit", "--foreground", "--exit-with-parent", "--unix", server->socket, "--pidfile", server->pidfile, NULL });
+        add(server, args);
+}
+
+void nbdserver_init_qemu(struct nbdserver *server, const char *dir, const char *name, const char *const *args) {
+        init(server, dir, name);
+        add(server, (const char *[]) { "qemu-nbd", "--persistent", "--socket", server->socket, "--pid-file", server->pidfile, NULL });
+        add(server, args);
+}
+
+static _Noreturn void run(const struct nbdserver *server) {
+        int log = open(server->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dup2(log, STDOUT_FILENO);
+        dup2(log, STDERR_FILENO);
+        close_range(3, ~0U, 0);
+        execvp(server->argv[0], (char *const *) server->argv);
+        _exit(EXIT_NO_PROGRAM);
+}
+
+static void show_log(const struct nbdserver *server) {
+        FILE *file = fopen(server->log, "re");
+        char line[512];
+
+        while (file && fgets(line, sizeof(line), file))
+                fprintf(stderr, "%s| %s", server->argv[0], line);
+        if (file)
+                fclose(file);
+}
+
+/* It writes its number to a file when it serves. */
+static int wait_ready(struct nbdserver *server) {
+        int status;
+
+        while (access(server->pidfile, F_OK) < 0) {
+                if (waitpid(server->pid, &status, WNOHANG) != 0) {
+                        watchdog_drop(server->pid);
+                        server->pid = 0;
+                        if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NO_PROGRAM)
+                                return -ENOENT;
+                        show_log(server);
+                        return -ECHILD;
+                }
+                usleep(1000);
+        }
+        return 0;
+}
+
+int nbdserver_start(struct nbdserver *server) {
+        (void) unlink(server->socket);
+        (void) unlink(server->pidfile);
+        server->pid = fork();
+        if (server->pid == 0)
+                run(server);
+        if (server->pid < 0) {
+                server->pid = 0;
+                return -EAGAIN;
+        }
+        watchdog_add(server->pid);
+        return wait_ready(server);
+}
+
+void nbdserver_kill(struct nbdserver *server) {
+        if (server->pid == 0)
+                return;
+        watchdog_drop(server->pid);
+        kill(server->pid, SIGKILL);
+        while (waitpid(server->pid, NULL, 0) < 0 && errno == EINTR)
+                ;
+        server->pid = 0;
+}
+
+/* Lines "... Read id=1 offset=..." and, when it has ended, "... ...Read id=1 return=0". */
+unsigned nbdserver_most_under_way(const char *path) {
+        FILE *file = fopen(path, "re");
+        unsigned now = 0, most = 0;
+        char line[512];
+
+        while (file && fgets(line, sizeof(line), file)) {
+                if (!strstr(line, " id="))
+                        continue;
+                if (!strstr(line, "return="))
+                        now++;
+                else if (now > 0)
+                        now--;
+                most = now > most ? now : most;
+        }
+        if (file)
+                fclose(file);
+        return most;
+}

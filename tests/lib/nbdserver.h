@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef BF_TEST_NBDSERVER_H
+#define BF_TEST_NBDSERVER_H
+
+/* An NBD server, nbdkit or qemu-nbd, on a Unix socket in a directory of the test. It dies with the thread that started it. */
+
+#include <sys/types.h>
+
+#define NBDSERVER_ARGS_MAX 24
+
+struct nbdserver {
+        pid_t pid; /* 0: it does not run */
+        char dir[64];
+        char socket[80];
+        char pidfile[80];
+        char log[80];      /* what it prints */
+        char uri[128];     /* for bf_open() */
+        const char *argv[NBDSERVER_ARGS_MAX];
+};
+
+/* What it serves: arguments up to NULL, which must live as long as it does. It does not run yet. The name is of its files in the directory. */
+void nbdserver_init_nbdkit(struct nbdserver *server, const char *dir, const char *name, const char *const *args);
+void nbdserver_init_qemu(struct nbdserver *server, const char *dir, const char *name, const char *const *args);
+
+/* Waits until it serves; also after it was killed. 0; -ENOENT there is no such program here; -ECHILD it ended instead (what it printed is shown). */
+int nbdserver_start(struct nbdserver *server);
+
+/* Ends it by SIGKILL and waits. One that does not run is fine. */
+void nbdserver_kill(struct nbdserver *server);
+
+/* With --filter=log logfile=PATH: the most requests that were under way at a time, so far. */
+unsigned nbdserver_most_under_way(const char *path);
+
+#endif
