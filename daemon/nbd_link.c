@@ -45,9 +45,10 @@ struct nbd_link {
         struct nbd_orders waiting;
         struct nbd_orders done; /* on their way to ended */
         bool is_stopped;
-        bool is_lost; /* it had a connection, and has none */
+        int lost_error; /* why there is no connection, as it was told last; 0: there is one, or was none yet */
         uint64_t pause_usec;
         uint64_t paused_till;
+        uint64_t given_up_till; /* unless something is asked for before that again */
         uint64_t n_taken;   /* writes that the server said it has */
         uint64_t n_flushed; /* of these, those that a sync was about which ended well; or are told to be lost */
         bool is_doubtful;   /* others may have been lost */
@@ -185,9 +186,9 @@ static void nbd_link_on_failure(struct nbd_link *link, int error, const char *wo
         if (link->status == -EINPROGRESS) {
                 log_about(LOG_LEVEL_WARNING, &about, "%s: cannot connect: %s", link->uri, words);
                 nbd_link_set_status(link, error, NULL);
-        } else if (!link->is_lost && !nbd_link_is_ready(link)) {
-                log_about(LOG_LEVEL_WARNING, &about, "%s: the server is gone: %s (what is asked of it waits for another one; see --nbd-timeout)", link->uri, words);
-                link->is_lost = true;
+        } else if (error != link->lost_error && !nbd_link_is_ready(link)) {
+                log_about(LOG_LEVEL_WARNING, &about, "%s: no connection: %s (what is asked of it waits for one; see --nbd-timeout)", link->uri, words);
+                link->lost_error = error;
         }
         nbd_link_pause(link);
 }
@@ -249,9 +250,10 @@ static void nbd_link_on_ready(struct nbd_link *link, struct nbd_line *line) {
         }
         line->is_ready = true;
         link->pause_usec = 0;
-        if (link->is_lost)
+        link->given_up_till = 0;
+        if (link->lost_error < 0)
                 log_about(LOG_LEVEL_INFO, &about, "%s: connected again", link->uri);
-        link->is_lost = false;
+        link->lost_error = 0;
         if (link->status == 0)
                 export.size = link->export.size;
         nbd_link_set_status(link, 0, &export);
@@ -304,10 +306,12 @@ static void nbd_link_connect(struct nbd_link *link) {
                 }
 }
 
-/* Without a connection nothing waits for ever. Those that were given first stand anywhere: what was under way was put back. */
+/* Without a connection nothing waits for ever. After one request has waited for too long the next ones do not, as long as they come: there are many of them, each
+ * after the one before, when a file is read whose server is gone. */
 static void nbd_link_expire(struct nbd_link *link) {
         struct nbd_orders waiting = STAILQ_HEAD_INITIALIZER(waiting);
         uint64_t now = ring_now();
+        bool is_given_up = now < link->given_up_till && nbd_link_n_lines(link) == 0;
         struct nbd_order *order;
 
         if (nbd_link_is_ready(link))
@@ -315,10 +319,12 @@ static void nbd_link_expire(struct nbd_link *link) {
         STAILQ_CONCAT(&waiting, &link->waiting);
         while ((order = STAILQ_FIRST(&waiting))) {
                 STAILQ_REMOVE_HEAD(&waiting, entry);
-                if (now >= order->deadline)
-                        nbd_link_end(link, order, -EIO);
-                else
+                if (!is_given_up && now < order->deadline) {
                         STAILQ_INSERT_TAIL(&link->waiting, order, entry);
+                        continue;
+                }
+                link->given_up_till = now + link->params.timeout_usec;
+                nbd_link_end(link, order, -EIO);
         }
 }
 
