@@ -15,13 +15,12 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "nbddisk.h"
+#include "nbdserver.h"
 #include "tempfile.h"
 #include "watchdog.h"
 
@@ -252,24 +251,18 @@ unsigned nbddisk_count(struct nbddisk *disk, const char *op) {
         return read_number(disk, name);
 }
 
-/* Says one letter to the pause filter, and waits for its answer. */
-static void control(struct nbddisk *disk, char letter, char answer) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        char got = 0;
-
-        snprintf(address.sun_path, sizeof(address.sun_path), "%s/pause", disk->dir);
-        if (fd < 0 || connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 || write(fd, &letter, 1) != 1 || read(fd, &got, 1) != 1 || got != answer)
-                abort();
-        close(fd);
-}
-
 void nbddisk_pause(struct nbddisk *disk) {
-        control(disk, 'p', 'P');
+        char path[80];
+
+        snprintf(path, sizeof(path), "%s/pause", disk->dir);
+        nbdserver_pause(path);
 }
 
 void nbddisk_go_on(struct nbddisk *disk) {
-        control(disk, 'r', 'R');
+        char path[80];
+
+        snprintf(path, sizeof(path), "%s/pause", disk->dir);
+        nbdserver_go_on(path);
 }
 
 void nbddisk_trigger(struct nbddisk *disk, int fails) {

@@ -4,8 +4,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -105,6 +108,39 @@ void nbdserver_kill(struct nbdserver *server) {
         while (waitpid(server->pid, NULL, 0) < 0 && errno == EINTR)
                 ;
         server->pid = 0;
+}
+
+/* Says one letter to the pause filter, and waits for its answer. */
+static void control(const char *path, char letter, char answer) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        char got = 0;
+
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+        if (fd < 0 || connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 || write(fd, &letter, 1) != 1 || read(fd, &got, 1) != 1 || got != answer)
+                abort();
+        close(fd);
+}
+
+void nbdserver_pause(const char *path) {
+        control(path, 'p', 'P');
+}
+
+void nbdserver_go_on(const char *path) {
+        control(path, 'r', 'R');
+}
+
+unsigned nbdserver_count(const char *path, const char *kind) {
+        FILE *file = fopen(path, "re");
+        char line[512], text[32];
+        unsigned n = 0;
+
+        snprintf(text, sizeof(text), " %s id=", kind);
+        while (file && fgets(line, sizeof(line), file))
+                n += strstr(line, text) != NULL && !strstr(line, "return=");
+        if (file)
+                fclose(file);
+        return n;
 }
 
 /* Lines "... Read id=1 offset=..." and, when it has ended, "... ...Read id=1 return=0". */

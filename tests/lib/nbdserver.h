@@ -28,7 +28,12 @@ int nbdserver_start(struct nbdserver *server);
 /* Ends it by SIGKILL and waits. One that does not run is fine. */
 void nbdserver_kill(struct nbdserver *server);
 
-/* With --filter=log logfile=PATH: the most requests that were under way at a time, so far. */
+/* With --filter=pause pause-control=PATH: the answers to all requests that came before are given, and no others, until it goes on. */
+void nbdserver_pause(const char *path);
+void nbdserver_go_on(const char *path);
+
+/* With --filter=log logfile=PATH: how many requests of this kind, such as "Read", have come so far; and the most requests that were under way at a time, so far. */
+unsigned nbdserver_count(const char *path, const char *kind);
 unsigned nbdserver_most_under_way(const char *path);
 
 #endif
