@@ -158,6 +158,31 @@ static void shared_by_name(void **state) {
         assert_int_equal(*rig_word(alone, 1, 1), 0);
 }
 
+/* A key in a file is read for who may open what names it, letter by letter. */
+static void tls_with_a_key(void **state) {
+        static const char key[] = "bf:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
+        struct rig *rig = rig_here(state);
+        const char *path = rig_path(rig, "key");
+        char psk[128], uri[300], list[600];
+        struct nbdserver *server;
+        struct bf_client *client;
+        struct bf_fileh *fileh;
+
+        assert_int_equal(tempfile_make_sparse(path, 0), 0);
+        assert_int_equal(tempfile_write(path, 0, key, sizeof(key) - 1), 0);
+        snprintf(psk, sizeof(psk), "--tls-psk=%s", path);
+        server = rig_nbdkit(rig, (const char *[]) { "--tls=require", psk, "memory", "1M", NULL });
+        snprintf(uri, sizeof(uri), "nbds+unix://bf@/?socket=%s&tls-psk-file=%s", server->socket, path);
+        snprintf(list, sizeof(list), "%s %s", rig_allow_nbd(rig), uri);
+        rig_daemon(rig, "--pool", "4M", "--allow-nbd", list, NULL);
+        client = rig_client(rig);
+        assert_int_equal(open_nbd(client, uri, O_RDWR, &fileh), 0);
+        assert_int_equal(bf_load(fileh, 0, RIG_PAGE), 0);
+        assert_true(open_nbd(client, server->uri, O_RDWR, &fileh) < 0); /* without TLS: not the server's way */
+        uri[strlen(uri) - 1] = 'x';
+        assert_int_equal(open_nbd(client, uri, O_RDWR, &fileh), -EACCES);
+}
+
 /* --- what is refused ---------------------------------------------------------------------------------------------------------------------------- */
 
 static void assert_refused(struct bf_client *client, const char *uri, int oflag, int error, const char *words) {
@@ -258,6 +283,7 @@ int main(void) {
                 RIG_TEST(odd_size_of_qemu),
                 RIG_TEST(large_blocks),
                 RIG_TEST(shared_by_name),
+                RIG_TEST(tls_with_a_key),
                 RIG_TEST(nothing_is_allowed_by_default),
                 RIG_TEST(what_is_not_listed_is_refused),
                 RIG_TEST(a_private_daemon_allows_all),
