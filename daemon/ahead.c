@@ -9,6 +9,7 @@
 #include "mapping.h"
 #include "pager.h"
 #include "reclaim.h"
+#include "store.h"
 #include "stream.h"
 
 /* So much is read ahead at the most, or this share of the pool; a step of it is short, as faults wait for its end. */
@@ -179,10 +180,15 @@ static void ahead_take_neighbours(struct fileh *fileh, struct ahead_plan *plan) 
         rest->n -= n;
 }
 
+/* Where a program sees what is read, it says so if more may be than what is touched. */
+static bool ahead_may_read(const struct fileh *fileh) {
+        return fileh->advice == WIRE_ADVICE_SEQUENTIAL || (fileh->advice != WIRE_ADVICE_RANDOM && !store_is_exact(fileh->store));
+}
+
 void ahead_on_miss(struct mapping *mapping, uint64_t block, bool write, struct ahead_plan *ret_plan) {
         struct fileh *fileh = mapping->fileh;
         const struct stream_bounds bounds = ahead_bounds(mapping);
-        struct ahead *ahead = fileh->advice == WIRE_ADVICE_RANDOM ? NULL : ahead_get(fileh);
+        struct ahead *ahead = ahead_may_read(fileh) ? ahead_get(fileh) : NULL;
 
         *ret_plan = (struct ahead_plan) { .first = block, .n = 1 };
         if (!ahead || bounds.window == 0)

@@ -9,6 +9,7 @@ void commons_init(struct commons *commons, uint64_t pool_bytes, const struct acc
         accounts_init(&commons->accounts, limits);
         roster_init(&commons->roster);
         directory_init(&commons->directory);
+        served_list_init(&commons->served);
         counters_init(&commons->counters);
         atomic_init(&commons->n_pagers, 0);
         atomic_init(&commons->room_waiters, 0);
@@ -25,6 +26,7 @@ void commons_init(struct commons *commons, uint64_t pool_bytes, const struct acc
 }
 
 void commons_fini(struct commons *commons) {
+        served_list_fini(&commons->served);
         directory_fini(&commons->directory);
         roster_fini(&commons->roster);
         accounts_fini(&commons->accounts);

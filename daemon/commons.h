@@ -16,6 +16,7 @@
 #include "directory.h"
 #include "pool.h"
 #include "roster.h"
+#include "served.h"
 
 #define COMMONS_PAGERS_SHIFT 6
 #define COMMONS_PAGERS_MAX (1u << COMMONS_PAGERS_SHIFT)
@@ -56,6 +57,7 @@ struct commons {
         struct accounts accounts;
         struct roster roster;
         struct directory directory;
+        struct served_list served;
         struct counters counters; /* the main thread's own */
         atomic_uint n_pagers;
         atomic_uint_fast64_t room_waiters; /* a bit for each pager in which loads wait for room */

@@ -21,19 +21,44 @@
 #include "pager.h"
 #include "quota.h"
 #include "remap.h"
+#include "store.h"
 #include "stray.h"
 
 /* Blocks that are shown together: so many, aligned. */
 #define FAULT_AROUND 16u
 
+/* What is read at once takes no more than this share of the pool. */
+#define FAULT_GRAIN_POOL_SHARE 8
+
+/* The EMPTY blocks around one that are read with it anyway, if the pool is not small. */
+static void fault_grain(const struct fileh *fileh, uint64_t block, uint64_t *ret_first, uint64_t *ret_n) {
+        uint64_t n = fileh->store->grain >> fileh->block_shift, begin, end, first = block, last = block;
+
+        *ret_first = block;
+        *ret_n = 1;
+        if (n <= 1 || fileh_page(fileh, block) || fileh->store->grain > fileh->pager->pool->bytes / FAULT_GRAIN_POOL_SHARE)
+                return;
+        begin = block - block % n;
+        end = begin + n < fileh_n_blocks(fileh) ? begin + n : fileh_n_blocks(fileh);
+        while (first > begin && !fileh_page(fileh, first - 1))
+                first--;
+        while (last + 1 < end && !fileh_page(fileh, last + 1))
+                last++;
+        *ret_first = first;
+        *ret_n = last - first + 1;
+}
+
 static void fault_load(struct mapping *mapping, uint64_t block, bool write) {
         struct fileh *fileh = mapping->fileh;
         struct load *load;
+        uint64_t first, n;
 
-        if (load_new(fileh, block, 1, &load) < 0) {
+        fault_grain(fileh, block, &first, &n);
+        if (load_new(fileh, first, n, &load) < 0) {
                 mapping_poison(mapping, block); /* no memory even for the bookkeeping */
                 return;
         }
+        load->ahead_of = n > 1 ? mapping : NULL;
         if (waiters_add_fault(&load->waiters, mapping, block, write) < 0)
                 mapping_poison(mapping, block);
         load_start(load);

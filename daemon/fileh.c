@@ -12,6 +12,7 @@
 #include "mutant.h"
 #include "roster.h"
 #include "store_file.h"
+#include "store_ops.h"
 
 /* So many bytes of a spill file may be stale before it is looked at whether it is half of them. */
 #define FILEH_STALE_MAX (UINT64_C(16) << 20)
@@ -157,11 +158,21 @@ static int fileh_recall_writer(struct fileh *fileh, const struct fileh_params *p
         return fileh_set_user(fileh, (uid_t) (writer - 1));
 }
 
+/* Takes params->store or params->fd if it succeeds. */
 static int fileh_build_store(struct fileh *fileh, const struct fileh_params *params) {
-        if (!params->store)
-                return store_file_new(fileh->pager->ring, fileh->pager->views, params->fd, params->is_writable, &fileh->store);
-        fileh->store = params->store;
-        return 0;
+        struct pager *pager = fileh->pager;
+        int r;
+
+        if (params->store) {
+                fileh->store = params->store;
+                return 0;
+        }
+        if (!params->served)
+                return store_file_new(pager->ring, pager->views, params->fd, params->is_writable, &fileh->store);
+        r = store_ops_new(pager, params->served, &fileh->store);
+        if (r == 0)
+                ring_close(pager->ring, params->fd);
+        return r;
 }
 
 /* What a fileh is made of, in order; a failure undoes what came before it. */
@@ -226,6 +237,7 @@ int fileh_new(struct pager *pager, const struct fileh_params *params, struct fil
                 .identity = params->identity,
                 .is_shared = params->is_shared,
                 .has_writer = params->is_writable,
+                .is_served = params->served,
                 .uid = params->uid,
                 .size = params->size,
                 .block_size = params->block_size,

@@ -29,6 +29,7 @@ struct guess;
 struct handle;
 struct load;
 struct pager;
+struct served;
 struct store;
 struct writeout;
 
@@ -56,6 +57,7 @@ struct fileh {
         struct ledger_file ledger;
         struct pagemap map;
         struct store *store;
+        bool is_served; /* by a client process */
         struct spill_file spill;
         enum wire_advice advice;
         struct ahead *ahead; /* ahead.c; NULL: nothing was read ahead yet */
@@ -116,6 +118,7 @@ int fileh_block_compare(const void *a, const void *b); /* for qsort() */
 struct fileh_params {
         struct file_identity identity;
         struct directory_route *route; /* borrowed; of a shared one */
+        struct served *served;         /* borrowed; of one that a process serves, else NULL */
         uid_t uid;
         bool is_shared;
         bool is_huge;

@@ -275,23 +275,48 @@ static int load_tell_truncated(const struct load *load) {
         return -ENXIO;
 }
 
-/* After an error in a run the next read is of the failing block alone: only that one is to fail. */
+/* How many blocks behind the good ones have failed. Of a run that is not known, but where the store says so: then it is what is read at once. */
+static uint64_t load_n_failed(const struct load *load, uint64_t n_good, int error) {
+        const struct fileh *fileh = load->fileh;
+        uint64_t first = load->block + load->n_ended, n = load->n_read - n_good, n_grain;
+
+        if (n == 0 || load->n_read == 1)
+                return n;
+        if (error == 0 || load->is_unspill || !store_is_exact(fileh->store))
+                return 0;
+        n_grain = fileh->store->grain >> fileh->block_shift;
+        if (n_grain > 1)
+                n_grain -= first % n_grain;
+        else
+                n_grain = 1;
+        return n_grain < n ? n_grain : n;
+}
+
+static int load_tell_failed(const struct load *load, int error) {
+        uint64_t offset = (load->block + load->n_ended) << load->fileh->block_shift;
+
+        if (error == 0)
+                return load_tell_truncated(load);
+        fileh_warning(load->fileh, error, "cannot load %s at byte %llu: %s (who touches it gets SIGBUS)", load->is_unspill ? "what was spilled of it" : "it",
+                      (unsigned long long) offset, strerror(-error));
+        return error;
+}
+
+/* After an error in a run the next read is of the failing block alone, where it is not known whether that one alone is to fail. */
 static void load_on_read(struct store_request *request, int error) {
         struct load *load = (struct load *) ((char *) request - offsetof(struct load, request));
-        uint64_t n_good = load_n_good(load), n_read = load->n_read;
+        uint64_t n_good = load_n_good(load), n_read = load->n_read, n_failed;
 
         INJECT(LOAD_READ);
         load_place_good(load, n_good);
-        if (n_good < n_read && n_read == 1 && error < 0)
-                fileh_warning(load->fileh, error, "cannot load %s at byte %llu: %s (who touches it gets SIGBUS)",
-                              load->is_unspill ? "what was spilled of it" : "it", (unsigned long long) load->request.offset, strerror(-error));
-        if (n_good < n_read && n_read == 1)
-                load_fail(load, 1, error < 0 ? error : load_tell_truncated(load));
+        n_failed = load_n_failed(load, n_good, error);
+        if (n_failed > 0)
+                load_fail(load, n_failed, load_tell_failed(load, error));
         if (load->n_ended == load->n_blocks) {
                 load_free(load);
                 return;
         }
-        load->n_read = n_good < n_read && n_read > 1 ? 1 : load->n_blocks - load->n_ended;
+        load->n_read = n_good < n_read && n_failed == 0 ? 1 : load->n_blocks - load->n_ended;
         load_read(load);
 }
 
@@ -353,7 +378,7 @@ bool load_now(struct mapping *mapping, uint64_t block, uint64_t n, bool write) {
         bool is_placed = false;
         void *buf;
 
-        if (write && (n > 1 || !quota_has_left(fileh)))
+        if (!store_has_now(fileh->store) || (write && (n > 1 || !quota_has_left(fileh))))
                 return false;
         if (!TAILQ_EMPTY(&pager->room_queue) || !pool_take(pager->pool, length))
                 return false;

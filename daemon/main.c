@@ -218,6 +218,7 @@ static int main_build(struct daemon *d) {
         main_raise_descriptor_limit();
         settle_limits(&d->options);
         commons_init(&d->commons, d->options.pool_bytes, &d->options.limits);
+        d->commons.served.is_group = d->options.served_group;
         main_open_spill_dir(d);
         r = loop_new(&d->loop);
         if (r == 0)

@@ -52,6 +52,8 @@ const struct option_row options_table[] = {
           "none", NULL, OPTION_RELOADED, &option_type_nbd, FIELD(allow_nbd) },
         { "nbd-timeout", "SECONDS", "how long requests wait for an NBD server that is gone", "seconds, like 30 or 0.5", "30", NULL, OPTION_RELOADED,
           &option_type_seconds, FIELD(pager.nbd_timeout_usec) },
+        { "served-group", "yes|no", "files that a process serves are open to others in its group, not to its user alone", "yes or no", "no", NULL, OPTION_RESTART,
+          &option_type_yes_no, FIELD(served_group) },
         { "log-level", "LEVEL", "what is worth telling: error, warning, info or debug", "error, warning, info or debug", "info", NULL, OPTION_RELOADED,
           &option_type_level, FIELD(log_level) },
         { "config", "FILE", "read this configuration and FILE.d/*.conf, or none", "the path of a file, or none", NULL, OPTIONS_CONFIG_DEFAULT,

@@ -40,6 +40,7 @@ struct options {
         struct account_limits limits; /* 0: not said */
         bool lends;
         const char *allow_nbd; /* of its source; NULL: no server */
+        bool served_group;
         enum log_level log_level;
         const char *config; /* of its source; NULL: not said */
         int ready_fd;       /* -1: none */

@@ -22,6 +22,7 @@ int pager_init(struct pager *pager, struct commons *commons, unsigned index, con
         TAILQ_INIT(&pager->room_queue);
         TAILQ_INIT(&pager->quota_queue);
         TAILQ_INIT(&pager->strays);
+        LIST_INIT(&pager->providers);
         TAILQ_INIT(&pager->absent_waiters);
         TAILQ_INIT(&pager->holds);
         TAILQ_INIT(&pager->sweep_queue);

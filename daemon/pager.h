@@ -111,6 +111,7 @@ struct pager {
         TAILQ_HEAD(, stray) strays; /* faults nobody knows -> stray->entry */
         struct ring_op stray_timer;
         bool stray_timer_is_set;
+        LIST_HEAD(, provider) providers; /* files that are served by processes, as far as this pager talks to them -> provider->entry */
         struct spill spill;
         struct ring_op guess_timer;
         bool guess_timer_is_set;
@@ -122,6 +123,7 @@ struct pager {
         void (*reply)(struct pager *pager, uint64_t peer, union wire_msg *msg, const int *fds, unsigned n_fds);
         void (*drop_peer)(struct pager *pager, uint64_t peer, const char *why);
         void (*post)(struct pager *pager, struct pager_call *call);
+        void (*post_to)(struct pager *pager, unsigned index, struct pager_call *call); /* to the pager of that number */
         void (*pass_on)(struct pager *pager, const struct reclaim_ask *ask);
 };
 

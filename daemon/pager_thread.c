@@ -18,6 +18,7 @@
 #include "load.h"
 #include "log.h"
 #include "pager_thread.h"
+#include "provider.h"
 #include "quota.h"
 #include "range.h"
 #include "reclaim.h"
@@ -114,6 +115,10 @@ static void pager_thread_post(struct pager *pager, struct pager_call *call) {
         pager_thread_call(pager_thread_of(pager), call);
 }
 
+static void pager_thread_post_to(struct pager *pager, unsigned index, struct pager_call *call) {
+        pager_thread_call(pager_thread_of(pager)->params.threads[index], call);
+}
+
 /* --- inside the thread: out --------------------------------------------------------------------------------------------------------------------- */
 
 static union pager_node *pager_thread_take_spare(struct pager_thread *thread) {
@@ -181,6 +186,7 @@ static void pager_thread_run_end(struct pager *pager, struct pager_call *call) {
         stray_end(pager);
         spill_stop(pager);
         guess_stop(pager);
+        provider_end_all(pager);
         thread->end_op.done = pager_thread_on_end_timer;
         ring_timer(pager->ring, &thread->end_op, ring_now() + PAGER_THREAD_END_USEC);
 }
@@ -198,7 +204,7 @@ static void pager_thread_run_request(struct pager *pager, struct pager_call *cal
         STAILQ_INSERT_HEAD(&thread->spare, (struct spare_node *) call, entry);
         request_handle(pager, &request);
         pager_thread_close_fds(pager, fds, request_take_fds(&request, fds));
-        directory_release(&pager->commons->directory, request.route);
+        request_release(pager->commons, &request);
 }
 
 static void pager_thread_run_ask(struct pager *pager, struct pager_call *call) {
@@ -216,6 +222,7 @@ static void pager_thread_run_farewell(struct pager *pager, struct pager_call *ca
 
         closing_peer(pager, farewell->peer);
         request_forget(pager, farewell->peer);
+        provider_forget_peer(pager, farewell->peer);
         free(farewell);
 }
 
@@ -332,6 +339,7 @@ static void *pager_thread_main(void *arg) {
         pager->reply = pager_thread_reply;
         pager->drop_peer = pager_thread_drop_peer;
         pager->post = pager_thread_post;
+        pager->post_to = pager_thread_post_to;
         pager->pass_on = pager_thread_pass_on;
         pthread_mutex_lock(&thread->mutex);
         thread->has_started = true;

@@ -31,6 +31,9 @@
 /* So many clients more than a user may have can wait to be told so. */
 #define PEER_REFUSALS_MAX 16
 
+/* Groups of one user that are looked at. */
+#define PEER_GROUPS_MAX 256
+
 /* A reply that waits until the client reads. */
 struct peer_out {
         STAILQ_ENTRY(peer_out) entry; /* peer->out -> out->entry */
@@ -323,6 +326,9 @@ static int peer_take_files(struct peer *peer, struct chan_packet *packet, struct
                 r = uffd_check(packet->fds[1]);
         if (r < 0)
                 return r;
+        r = served_of_token(&peer->host->commons->served, packet->fds[0], crew_choose(peer->host->crew, peer->cred.uid), &request->served);
+        if (r < 0)
+                return r;
         request->file_fd = chan_packet_take(packet, 0);
         request->uffd = chan_packet_take(packet, 1);
         if (packet->msg.header.id == WIRE_ADOPT) {
@@ -360,7 +366,7 @@ static int peer_forward_open(struct peer *peer, struct request *request) {
         }
         if (r < 0) {
                 peer_close(peer, fds, request_take_fds(request, fds));
-                directory_release(&peer->host->commons->directory, request->route);
+                request_release(peer->host->commons, request);
         }
         return r;
 }
@@ -393,6 +399,83 @@ static void peer_on_shown(struct peer *peer, struct chan_packet *packet) {
         peer->shows = false;
         peer_on_request(peer, packet);
 }
+
+/* --- files that it serves, or that others do ------------------------------------------------------------------------------------------------------- */
+
+static bool peer_name_is_valid(const char name[static WIRE_SERVED_NAME_MAX]) {
+        return memchr(name, '\0', WIRE_SERVED_NAME_MAX);
+}
+
+static int peer_claim(struct peer *peer, const struct chan_packet *packet, struct request *request) {
+        const struct wire_serve *serve = &packet->msg.serve;
+        struct served_about about = { .size = serve->size, .block_size = serve->block_size, .uid = peer->cred.uid, .gid = peer->cred.gid };
+        const struct served_claim claim = {
+                .peer = peer->id,
+                .about = &about,
+                .token = packet->n_fds > 0 ? packet->fds[0] : -1,
+                .pager = crew_choose(peer->host->crew, peer->cred.uid),
+        };
+
+        if (!peer_name_is_valid(serve->name) || serve->size > WIRE_FILE_MAX || serve->block_size < PROVIDE_BLOCK_MIN || serve->block_size > PROVIDE_BLOCK_MAX)
+                return -EINVAL;
+        memcpy(about.name, serve->name, strlen(serve->name));
+        return served_claim(&peer->host->commons->served, &claim, &request->served);
+}
+
+static void peer_on_serve(struct peer *peer, struct chan_packet *packet) {
+        struct served_list *list = &peer->host->commons->served;
+        struct request request = peer_request(peer, packet);
+        int r;
+
+        r = peer_claim(peer, packet, &request);
+        if (r == 0) {
+                r = peer_ask(peer, request.served->pager, &request);
+                if (r == 0)
+                        return;
+                served_release(list, request.served, peer->id);
+                served_put(list, request.served);
+        }
+        peer_refuse(peer, &packet->msg, r);
+}
+
+/* Other groups that its process was in when it connected; of very many, none. */
+static unsigned peer_groups(const struct peer *peer, gid_t groups[static PEER_GROUPS_MAX]) {
+        socklen_t length = PEER_GROUPS_MAX * sizeof(gid_t);
+
+        return getsockopt(peer->fd, SOL_SOCKET, SO_PEERGROUPS, groups, &length) < 0 ? 0 : (unsigned) (length / sizeof(gid_t));
+}
+
+/* A descriptor of the token of that file, and what it says, into the reply. */
+static int peer_look_up(struct peer *peer, const struct wire_lookup *lookup, struct pager_reply *reply) {
+        struct served_list *list = &peer->host->commons->served;
+        gid_t groups[PEER_GROUPS_MAX];
+        const struct served_user user = { peer->cred.uid, peer->cred.gid, groups, peer_groups(peer, groups) };
+        struct served *served;
+        int r;
+
+        if (!peer_name_is_valid(lookup->name))
+                return -EINVAL;
+        r = served_find(list, lookup->name, &user, &served);
+        if (r < 0)
+                return r;
+        reply->fds[0] = fcntl(served->token, F_DUPFD_CLOEXEC, 0);
+        r = reply->fds[0] < 0 ? -errno : 0;
+        reply->n_fds = r == 0;
+        reply->msg.lookup_reply.size = served->about.size;
+        reply->msg.lookup_reply.block_size = served->about.block_size;
+        served_put(list, served);
+        return r;
+}
+
+static void peer_on_lookup(struct peer *peer, struct chan_packet *packet) {
+        struct pager_reply reply = { .n_fds = 0 };
+
+        wire_init(&reply.msg, WIRE_LOOKUP | WIRE_REPLY, packet->msg.header.serial);
+        reply.msg.lookup_reply.error = peer_look_up(peer, &packet->msg.lookup, &reply);
+        peer_answer(peer, &reply);
+}
+
+/* --- the daemon as a whole ------------------------------------------------------------------------------------------------------------------------ */
 
 static void peer_on_pool_stat(struct peer *peer, struct chan_packet *packet) {
         struct commons *commons = peer->host->commons;
@@ -447,6 +530,8 @@ static void (*const peer_handlers[N_WIRE_IDS])(struct peer *peer, struct chan_pa
         [WIRE_RECLAIM] = peer_on_reclaim,
         [WIRE_ADOPT] = peer_on_open,
         [WIRE_SHOWN] = peer_on_shown,
+        [WIRE_SERVE] = peer_on_serve,
+        [WIRE_LOOKUP] = peer_on_lookup,
 };
 
 /* --- receiving ---------------------------------------------------------------------------------------------------------------------------------- */
@@ -579,6 +664,7 @@ int peer_new(struct peer_host *host, uint64_t id, int fd, struct peer **ret) {
 }
 
 static void peer_say_farewell(struct peer *peer) {
+        served_release_all(&peer->host->commons->served, peer->id);
         for (unsigned i = 0; i < COMMONS_PAGERS_MAX; i++) {
                 if (peer->farewells[i])
                         pager_thread_farewell(crew_thread(peer->host->crew, i), peer->farewells[i], peer->id);

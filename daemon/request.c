@@ -16,9 +16,11 @@
 #include "inject.h"
 #include "opening.h"
 #include "pager.h"
+#include "provider.h"
 #include "range.h"
 #include "remap.h"
 #include "request.h"
+#include "store.h"
 #include "store_nbd.h"
 #include "writeout.h"
 
@@ -59,7 +61,7 @@ static int request_join(struct request *request, struct fileh *fileh, const stru
                 r = fileh_set_writer(fileh, params->uid);
         if (r < 0)
                 return r;
-        r = fileh->store->kind->add_writer(fileh->store, request->file_fd);
+        r = store_add_writer(fileh->store, request->file_fd);
         if (r == 0)
                 request->file_fd = -1;
         return r;
@@ -120,6 +122,11 @@ static int request_open_with(struct pager *pager, struct request *request, struc
         return r;
 }
 
+/* What a process serves has the size that it says. */
+static bool request_fits_served(const struct served *served, const struct wire_open *open) {
+        return !served || (open->size == served->about.size && served_fits(served, open->block_size));
+}
+
 /* False: the fields are out of their range. */
 static bool request_open_params(const struct request *request, struct fileh_params *ret) {
         const struct wire_open *open = &request->msg.open;
@@ -127,6 +134,7 @@ static bool request_open_params(const struct request *request, struct fileh_para
         *ret = (struct fileh_params) {
                 .identity = request->identity,
                 .route = request->route,
+                .served = request->served,
                 .uid = request->uid,
                 .is_shared = open->header.flags & WIRE_OPEN_SHARED,
                 .is_huge = open->header.flags & WIRE_OPEN_HUGE,
@@ -138,7 +146,7 @@ static bool request_open_params(const struct request *request, struct fileh_para
                 .ledger_fd = -1,
                 .spill_fd = -1,
         };
-        return request_block_size_is_valid(ret->block_size, ret->is_huge) && ret->size <= WIRE_FILE_MAX;
+        return request_block_size_is_valid(ret->block_size, ret->is_huge) && ret->size <= WIRE_FILE_MAX && request_fits_served(request->served, open);
 }
 
 /* An OPEN of a shared file whose users have not come back yet is handled again and again, until one is back or they are not waited for any more; one of a file that
@@ -166,8 +174,7 @@ static enum job_result request_hold_step(struct job *job) {
                 request_handle(pager, &hold->request); /* it may come to be held again */
         for (unsigned i = request_take_fds(&hold->request, fds); i > 0; i--)
                 ring_close(pager->ring, fds[i - 1]);
-        store_free(hold->request.store);
-        directory_release(&pager->commons->directory, hold->request.route);
+        request_release(pager->commons, &hold->request);
         free(hold);
         return JOB_DONE;
 }
@@ -182,6 +189,7 @@ static struct request_hold *request_hold(struct pager *pager, struct request *re
         request->file_fd = request->uffd = -1;
         request->route = NULL;
         request->store = NULL;
+        request->served = NULL;
         TAILQ_INSERT_TAIL(&pager->holds, hold, entry);
         return hold;
 }
@@ -338,6 +346,8 @@ static int request_resize(struct pager *pager, struct request *request) {
                 return -EBADF;
         if (request->msg.resize.size > WIRE_FILE_MAX)
                 return -EINVAL;
+        if (handle->fileh->is_served)
+                return -EOPNOTSUPP;
         return fileh_resize(handle->fileh, request->msg.resize.size);
 }
 
@@ -460,6 +470,27 @@ static int request_advise(struct pager *pager, struct request *request) {
         }
 }
 
+/* --- serving ------------------------------------------------------------------------------------------------------------------------------------ */
+
+/* The reply takes the descriptors. */
+static int request_serve(struct pager *pager, struct request *request) {
+        struct served *served = request->served;
+        union wire_msg msg;
+        int fds[3], r;
+
+        fds[0] = fcntl(served->token, F_DUPFD_CLOEXEC, 0);
+        r = fds[0] < 0 ? -errno : provider_new(pager, served, request->peer, fds + 1);
+        if (r < 0) {
+                if (fds[0] >= 0)
+                        close(fds[0]);
+                served_release(&pager->commons->served, served, request->peer);
+                return r;
+        }
+        wire_init(&msg, WIRE_SERVE | WIRE_REPLY, request->msg.header.serial);
+        pager->reply(pager, request->peer, &msg, fds, 3);
+        return REQUEST_TAKEN;
+}
+
 /* --- looking and control ------------------------------------------------------------------------------------------------------------------------ */
 
 static int request_stat(struct pager *pager, struct request *request) {
@@ -507,6 +538,7 @@ static int (*const request_handlers[N_WIRE_IDS])(struct pager *pager, struct req
         [WIRE_RECLAIM] = request_reclaim,
         [WIRE_ADOPT] = request_adopt,
         [WIRE_SHOWN] = request_shown,
+        [WIRE_SERVE] = request_serve,
 };
 
 void request_handle(struct pager *pager, struct request *request) {
@@ -519,6 +551,12 @@ void request_handle(struct pager *pager, struct request *request) {
                 pager_reply_error(pager, &to, r);
         store_free(request->store);
         request->store = NULL;
+}
+
+void request_release(struct commons *commons, struct request *request) {
+        directory_release(&commons->directory, request->route);
+        served_put(&commons->served, request->served);
+        store_free(request->store);
 }
 
 unsigned request_take_fds(struct request *request, int fds[static WIRE_FDS_MAX]) {

@@ -12,7 +12,9 @@
 #include "directory.h"
 #include "wire.h"
 
+struct commons;
 struct pager;
+struct served;
 struct store;
 
 struct request {
@@ -25,6 +27,7 @@ struct request {
         bool may_read_files;           /* of one that the daemon connects to: see uri.h */
         struct store *store;           /* the same: what it connects with, owned by the request; NULL: it has not begun, or it was taken */
         struct directory_route *route; /* owned by the request: where the file is served as shared; NULL: it is not to be shared */
+        struct served *served; /* held by the request: the file, if a process serves it or is about to; else NULL */
         int file_fd; /* owned by the request, like the next ones: -1 once taken */
         int uffd;
         int memory_fd; /* of WIRE_ADOPT alone */
@@ -37,6 +40,9 @@ void request_handle(struct pager *pager, struct request *request);
 
 /* Takes out of it the descriptors that nobody took. Returns how many they are. */
 unsigned request_take_fds(struct request *request, int fds[static WIRE_FDS_MAX]);
+
+/* Lets go of what it names. */
+void request_release(struct commons *commons, struct request *request);
 
 /* A peer is gone: what it asked and waits for is not done. The pager ends: nobody's is. */
 void request_forget(struct pager *pager, uint64_t peer);

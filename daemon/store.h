@@ -33,10 +33,12 @@ struct store_request {
 
 struct store {
         const struct store_kind *kind;
+        uint64_t grain; /* bytes that are read and written at once; 0: any */
 };
 
 struct store_kind {
         const char *name;
+        bool is_exact; /* each read is seen by a program: nothing is read that nobody asked for, and what follows the good bytes of a failed request is what failed */
         void (*read)(struct store *store, struct store_request *request);
         void (*write)(struct store *store, struct store_request *request);
         void (*sync)(struct store *store, struct store_request *request); /* what was written is on stable storage when it ends */
@@ -57,6 +59,11 @@ struct store_kind {
 
 static inline void store_read(struct store *store, struct store_request *request) {
         store->kind->read(store, request);
+}
+
+/* Whether it may ever be had at once. */
+static inline bool store_has_now(const struct store *store) {
+        return store->kind->read_now || store->kind->view;
 }
 
 static inline bool store_read_now(struct store *store, void *buf, uint64_t offset, uint32_t length) {
@@ -82,6 +89,14 @@ static inline void store_sync(struct store *store, struct store_request *request
 /* For saying which file it is; -1: none. */
 static inline int store_fd(const struct store *store) {
         return store->kind->fd ? store->kind->fd(store) : -1;
+}
+
+static inline bool store_is_exact(const struct store *store) {
+        return store->kind->is_exact;
+}
+
+static inline int store_add_writer(struct store *store, int fd) {
+        return store->kind->add_writer(store, fd);
 }
 
 static inline void store_free(struct store *store) {

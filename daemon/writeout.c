@@ -224,13 +224,17 @@ static struct writeout_run *writeout_next_run(struct writeout *w) {
         return NULL;
 }
 
+static uint64_t writeout_begin_bytes(const struct writeout *w) {
+        return store_is_exact(w->fileh->store) ? 1 : WRITEOUT_RUN_BYTES;
+}
+
 /* Begins the next runs, many short ones or a long one. False: there is none. */
 static bool writeout_begin_runs(struct writeout *w) {
         struct writeout_runs runs = STAILQ_HEAD_INITIALIZER(runs);
         struct writeout_run *run;
         uint64_t n_bytes = 0;
 
-        while (n_bytes < WRITEOUT_RUN_BYTES && (run = writeout_next_run(w))) {
+        while (n_bytes < writeout_begin_bytes(w) && (run = writeout_next_run(w))) {
                 STAILQ_INSERT_TAIL(&runs, run, entry);
                 n_bytes += writeout_run_bytes(run);
         }
@@ -270,13 +274,18 @@ static void writeout_finish_run(struct writeout *w, struct writeout_run *run) {
         free(run);
 }
 
+/* A program that serves the file sees its stores one after the other, and none after one that failed. */
+static uint64_t writeout_window(const struct writeout *w) {
+        return store_is_exact(w->fileh->store) ? 1 : WRITEOUT_WINDOW_BYTES;
+}
+
 static enum job_result writeout_store(struct writeout *w) {
         struct writeout_run *run;
         unsigned n = 0;
 
         while ((run = STAILQ_FIRST(&w->runs)) && run->has_ended && n++ < JOB_STEP_PAGES)
                 writeout_finish_run(w, run);
-        while (w->n_bytes < WRITEOUT_WINDOW_BYTES && writeout_goes_on(w) && writeout_begin_runs(w))
+        while (w->n_bytes < writeout_window(w) && writeout_goes_on(w) && writeout_begin_runs(w))
                 ;
         if ((run = STAILQ_FIRST(&w->runs)))
                 return run->has_ended ? JOB_MORE : JOB_WAIT;

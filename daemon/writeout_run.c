@@ -132,7 +132,7 @@ static void writeout_run_on_stored(struct store_request *request, int error) {
         run->n_written = 1;
         if (error == 0)
                 writeout_run_ended(run, run->fill_error);
-        else if (run->n_filled == 1)
+        else if (run->n_filled == 1 || store_is_exact(run->fileh->store))
                 writeout_run_ended(run, error);
         else
                 writeout_run_write(run);

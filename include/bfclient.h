@@ -121,6 +121,7 @@ struct bf_open_opts {
         uint32_t size;       /* sizeof(struct bf_open_opts) */
         uint32_t flags;      /* BF_SHARED, BF_HUGE */
         uint64_t block_size; /* 0: 4096, or 2 MiB with BF_HUGE */
+        const char *name;    /* of a file to be served: bf_open_ops() alone; else NULL */
 };
 
 /*
@@ -128,6 +129,7 @@ struct bf_open_opts {
  *
  * oflag: O_RDONLY or O_RDWR; O_CREAT makes an empty file (mode 0666 less the umask), to be given a size by bf_resize(). Others: -EINVAL.
  * The file is opened here, by this process, with its rights; the daemon gets the descriptor.
+ * "ops:NAME" is no path, but a file that a process serves (bf_open_ops()): -ENOENT if none does whose files this user may open.
  *
  * A path that is the URI of an NBD export ("nbd://host/export", "nbds://…", "nbd+unix:///export?socket=PATH") is opened by the daemon, with its own rights, if its --allow-nbd
  * says so (a private daemon: always). BF_WRITEOUT_SYNC has that server flush; bf_writeout(3) and bf_open(3) say what happens when it is gone. It cannot grow:
@@ -257,14 +259,43 @@ int bf_fault_error(const void *addr, int *ret_error);
 
 /* --- a file served by this process -------------------------------------------------------------------------------------------------------------- */
 
-/* Each returns 0 or a negative errno. Called by threads of the library. */
+/*
+ * The program's functions. Each is called with file, by threads of the library, several at a time, also with the same block: load and store return 0 or a
+ * negative errno; whatever else they return is -EIO. They may be slow, may touch other big files, and may call bf_invalidate() on their own.
+ *
+ * load: fills buf with a whole block. Its errno is what bf_load() returns, and bf_fault_error() tells after SIGBUS. Must not be NULL.
+ * store: takes a whole block out of buf; what lies behind the end of the file is zero there. What BF_WRITEOUT_SYNC is to mean, it has to see to. May be NULL:
+ * then bf_writeout() fails with -EROFS.
+ * release: the last call, once, when no other is under way, by the thread that closes the handle. May be NULL.
+ */
 struct bf_file_ops {
         int (*load)(void *file, uint64_t block, void *buf);
         int (*store)(void *file, uint64_t block, const void *buf);
         void (*release)(void *file);
 };
 
-/* Not built yet: returns -ENOSYS. */
+/*
+ * Makes a big file of size bytes whose content these functions load and store, and a handle on it, for as long as that handle is open: ops is copied, file is
+ * handed to them. Nothing is loaded that is not touched or asked for; with BF_ADVICE_SEQUENTIAL it is, ahead of who reads in order. A writeout stores one block after
+ * the other, in order of offset, up to one that fails.
+ *
+ * opts.name: others of the same user (or group, if the daemon is set so: bigfiled --served-group) open the file with bf_open(client, "ops:NAME", …) as long as it is
+ * served, each with a view of his own, or all who say BF_SHARED with one. 1 to 127 bytes.
+ * opts.block_size: what load and store are given. A multiple of 4096 up to 64 MiB; or 512, 1024 or 2048. The page size of this handle is the same, if it is a power of
+ * two from 4096 to 2 MiB, or the next smaller one that divides it; 4096 for smaller blocks; 2 MiB with BF_HUGE. Of block size and page size one must be a multiple
+ * of the other. Of a large block all pages are loaded at once. A block is stored when any of its pages is dirty: where others are not, it is loaded for that.
+ *
+ * The library has up to 4 threads for each file ($BIGFILED_OPS_THREADS: 1 to 64).
+ *
+ * When the process ends, or closes the handle, loads and stores of other handles on the file fail with -EIO; dirty pages stay dirty, and can be stored when a process of
+ * the user serves a file of that name, size and block size again.
+ *
+ * A thread in one of these functions that would have to wait for the same file gets an error instead where that can be seen: SIGBUS with EDEADLK for a page that
+ * is not in RAM, -EDEADLK from bf_load(), bf_writeout() and bf_close().
+ *
+ * -EINVAL no load, or a name or block size that cannot be; -EEXIST this user serves a file of that name; -EFBIG; -EUSERS he serves too many (256); others as of bf_open().
+ * On failure nothing is released.
+ */
 int bf_open_ops(struct bf_client *client, const struct bf_file_ops *ops, void *file, uint64_t size, const struct bf_open_opts *opts,
                 struct bf_fileh **ret);
 

@@ -108,6 +108,42 @@ int chan_receive(int fd, struct chan_packet *ret_packet) {
         return r;
 }
 
+/* --- bytes -------------------------------------------------------------------------------------------------------------------------------------- */
+
+int chan_pair(int ret_fds[static 2]) {
+        return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_fds) < 0 ? -errno : 0;
+}
+
+int chan_send_bytes(int fd, const void *bytes, size_t size) {
+        for (;;) {
+                if (send(fd, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+                        return 0;
+                if (errno != EINTR)
+                        return errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
+        }
+}
+
+int chan_receive_bytes(int fd, void *buf, size_t size) {
+        ssize_t n;
+
+        do
+                n = recv(fd, buf, size, 0);
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return errno == ECONNRESET ? 0 : -errno;
+        return (int) n;
+}
+
+void chan_end_sending(int fd) {
+        (void) shutdown(fd, SHUT_WR);
+}
+
+void chan_end(int fd) {
+        (void) shutdown(fd, SHUT_RDWR);
+}
+
+/* --- paths -------------------------------------------------------------------------------------------------------------------------------------- */
+
 static int chan_address(const char *path, struct sockaddr_un *ret_address) {
         size_t n = strlen(path);
 

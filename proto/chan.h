@@ -38,6 +38,20 @@ int chan_receive(int fd, struct chan_packet *ret_packet);
 /* The same, but after -EMSGSIZE and -EMFILE the descriptors that came are in the packet, the caller's. */
 int chan_receive_all(int fd, struct chan_packet *ret_packet);
 
+/* A connection between two ends, both close-on-exec and blocking. */
+int chan_pair(int ret_fds[static 2]);
+
+/* Packets without descriptors that are no messages of wire.h. Sending does not wait: 0, or a negative errno (-EAGAIN, -EPIPE). Receiving does: bytes; 0 the
+ * peer is gone; a negative errno. Of a longer packet the rest is lost. */
+int chan_send_bytes(int fd, const void *bytes, size_t size);
+int chan_receive_bytes(int fd, void *buf, size_t size);
+
+/* The other end sees, once it has read all, that nothing comes any more. */
+void chan_end_sending(int fd);
+
+/* Nothing goes through it any more, in either direction; who waits for a packet is woken. */
+void chan_end(int fd);
+
 /* Connects to the socket at path. *ret_fd is close-on-exec and blocking. */
 int chan_connect(const char *path, int *ret_fd);
 

@@ -39,6 +39,8 @@ static const struct wire_entry requests[N_WIRE_IDS] = {
         [WIRE_STAT] = { "STAT", sizeof(struct wire_handle), 0, 0, 0, RESERVED(wire_handle) },
         [WIRE_POOL_STAT] = { "POOL_STAT", sizeof(struct wire_header), 0, 0, 0, 0 },
         [WIRE_RECLAIM] = { "RECLAIM", sizeof(struct wire_reclaim), 0, 0, 0, 0 },
+        [WIRE_SERVE] = { "SERVE", sizeof(struct wire_serve), 0, 1, 0, 0 },
+        [WIRE_LOOKUP] = { "LOOKUP", sizeof(struct wire_lookup), 0, 0, 0, 0 },
 };
 
 static const struct wire_entry replies[N_WIRE_IDS] = {
@@ -58,6 +60,8 @@ static const struct wire_entry replies[N_WIRE_IDS] = {
         [WIRE_STAT] = { "STAT reply", sizeof(struct wire_stat_reply), 0, 0, 0, RESERVED(wire_stat_reply) },
         [WIRE_POOL_STAT] = { "POOL_STAT reply", sizeof(struct wire_pool_stat_reply), 0, 0, 0, RESERVED(wire_pool_stat_reply) },
         [WIRE_RECLAIM] = { "RECLAIM reply", sizeof(struct wire_reclaim_reply), 0, 0, 0, RESERVED(wire_reclaim_reply) },
+        [WIRE_SERVE] = { "SERVE reply", sizeof(struct wire_serve_reply), 0, 3, 0, RESERVED(wire_serve_reply) },
+        [WIRE_LOOKUP] = { "LOOKUP reply", sizeof(struct wire_lookup_reply), 0, 1, 0, RESERVED(wire_lookup_reply) },
 };
 
 static_assert(sizeof(union wire_msg) == WIRE_MSG_MAX, "every message fits WIRE_MSG_MAX");

@@ -14,7 +14,7 @@
 #error "the wire format is little-endian, and this code does not convert"
 #endif
 
-#define WIRE_VERSION 2
+#define WIRE_VERSION 3
 
 /* Limits: every limit of the protocol is here. */
 #define WIRE_MSG_MAX 256                           /* bytes of a message */
@@ -26,6 +26,8 @@
 #define WIRE_BLOCK_MAX (UINT64_C(2) << 20)         /* bytes */
 #define WIRE_FILE_MAX (UINT64_C(1) << 59)          /* bytes: what the ledger can number in blocks of 4096 */
 #define WIRE_NAME_MAX 4096u                        /* bytes of the name of a file that the daemon connects to */
+#define WIRE_SERVED_NAME_MAX 128                   /* bytes of the name of a served file, its end included */
+#define WIRE_SERVED_MAX 256                        /* files that the processes of one user serve */
 #define WIRE_ADDRESS_MAX (UINT64_C(1) << 56)       /* user addresses end below */
 
 /* A request has its id; the reply to it the same with WIRE_REPLY. */
@@ -48,6 +50,8 @@ enum wire_id {
         WIRE_RECLAIM,
         WIRE_ADOPT,
         WIRE_SHOWN,
+        WIRE_SERVE,
+        WIRE_LOOKUP,
         N_WIRE_IDS,
 };
 
@@ -211,6 +215,35 @@ struct wire_reclaim_reply {
         uint64_t bytes; /* dropped */
 };
 
+/* descriptors: the token of the file, if it was served under another daemon */
+struct wire_serve {
+        struct wire_header header;
+        uint64_t size; /* of the file, bytes */
+        uint64_t block_size; /* what is loaded and stored at once, bytes */
+        char name[WIRE_SERVED_NAME_MAX]; /* "": it is not to be found by a name */
+};
+
+/* descriptors: the token of the file, the socket and the area (provide.h); on an error none */
+struct wire_serve_reply {
+        struct wire_header header;
+        int32_t error;
+        uint32_t reserved;
+};
+
+struct wire_lookup {
+        struct wire_header header;
+        char name[WIRE_SERVED_NAME_MAX];
+};
+
+/* descriptors: the token of the file; on an error none */
+struct wire_lookup_reply {
+        struct wire_header header;
+        int32_t error;
+        uint32_t reserved;
+        uint64_t size;
+        uint64_t block_size;
+};
+
 /* Room for any message. */
 union wire_msg {
         struct wire_header header;
@@ -224,10 +257,14 @@ union wire_msg {
         struct wire_resize resize;
         struct wire_range range;
         struct wire_reclaim reclaim;
+        struct wire_serve serve;
+        struct wire_lookup lookup;
         struct wire_reply reply;
         struct wire_stat_reply stat_reply;
         struct wire_pool_stat_reply pool_stat_reply;
         struct wire_reclaim_reply reclaim_reply;
+        struct wire_serve_reply serve_reply;
+        struct wire_lookup_reply lookup_reply;
         uint8_t bytes[WIRE_MSG_MAX];
 };
 

@@ -46,7 +46,7 @@ static int client_connect(struct bf_client *client, const struct address *addres
 
 /* Takes the socket, also if it fails. */
 static int client_start(struct bf_client *client, int64_t timeout, int socket) {
-        const struct keeper_params params = { .session = &client->session, .handles = &client->handles, .dial = &client->dial, .timeout = timeout };
+        const struct keeper_params params = { .session = &client->session, .handles = &client->handles, .serves = &client->serves, .dial = &client->dial, .timeout = timeout };
         char *daemon = strdup(client->dial.daemon);
         int r = daemon ? handles_init(&client->handles) : -ENOMEM;
 
@@ -55,10 +55,12 @@ static int client_start(struct bf_client *client, int64_t timeout, int socket) {
                 close(socket);
                 return errmsg_fail(r, NULL, "cannot connect to bigfiled");
         }
+        serves_init(&client->serves);
         session_init(&client->session, socket, daemon);
         r = keeper_start(&client->keeper, &params);
         if (r < 0) {
                 session_fini(&client->session);
+                serves_fini(&client->serves);
                 handles_fini(&client->handles);
                 return errmsg_fail(r, NULL, "cannot connect to bigfiled: cannot start a thread");
         }
@@ -106,6 +108,7 @@ void client_stop(struct bf_client *client) {
 void client_free(struct bf_client *client) {
         keeper_stop(&client->keeper);
         session_fini(&client->session);
+        serves_fini(&client->serves);
         handles_fini(&client->handles);
         dial_fini(&client->dial);
         free(client);

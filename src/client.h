@@ -8,12 +8,14 @@
 #include "dial.h"
 #include "fileh.h"
 #include "keeper.h"
+#include "serve.h"
 #include "session.h"
 
 struct bf_client {
         struct dial dial;
         struct session session;
         struct handles handles;
+        struct serves serves;
         struct keeper keeper;
 };
 

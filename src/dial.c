@@ -158,6 +158,16 @@ static int dial_exchange(const struct dial_line *line, union wire_msg *msg, cons
         return 0;
 }
 
+int dial_ask_packet(const struct dial_line *line, union wire_msg *msg, const int *fds, unsigned n_fds, struct chan_packet *ret_reply) {
+        return dial_exchange(line, msg, fds, n_fds, MSEC_NEVER, ret_reply);
+}
+
+int dial_pause(const struct dial_line *line, int msec) {
+        struct pollfd stop = { .fd = line->stop, .events = POLLIN };
+
+        return poll(&stop, 1, msec) > 0 ? -ECANCELED : 0;
+}
+
 int dial_ask(const struct dial_line *line, union wire_msg *msg, const int *fds, unsigned n_fds, union wire_msg *ret_reply) {
         struct chan_packet reply;
         int r;

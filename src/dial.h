@@ -40,4 +40,10 @@ int dial_hello(struct dial *dial, const struct dial_line *line, int64_t until);
  * connection is of no use any more, or -ECANCELED: stopped. Does not set bf_errmsg(). */
 int dial_ask(const struct dial_line *line, union wire_msg *msg, const int *fds, unsigned n_fds, union wire_msg *ret_reply);
 
+/* The same where the reply may have descriptors; they are the caller's. */
+int dial_ask_packet(const struct dial_line *line, union wire_msg *msg, const int *fds, unsigned n_fds, struct chan_packet *ret_reply);
+
+/* Waits so long. -ECANCELED: stopped. */
+int dial_pause(const struct dial_line *line, int msec);
+
 #endif

@@ -23,6 +23,8 @@
 #include "registry.h"
 #include "session.h"
 
+struct serve;
+
 struct mapping {
         LIST_ENTRY(mapping) entry; /* fileh->mappings -> mapping->entry */
         struct bf_fileh *fileh;
@@ -51,6 +53,8 @@ struct bf_fileh {
         int memory_entry; /* of nofork.h */
         int ledger;
         int spill;              /* -1: none */
+        struct serve *serve;    /* by which this process serves the file; NULL: it does not */
+        bool is_served;         /* by this process or another one */
         pthread_mutex_t growth; /* one bf_resize() at a time, or one could shrink what the other has grown; outermost */
         pthread_mutex_t lock;   /* guards what follows */
         LIST_HEAD(, mapping) mappings;

@@ -68,6 +68,7 @@ static bool keeper_attempt(struct keeper *keeper, int64_t limit) {
         struct revive revive = {
                 .session = params->session,
                 .handles = params->handles,
+                .serves = params->serves,
                 .dial = params->dial,
                 .lost = &keeper->lost,
                 .stop = keeper->end,

@@ -11,11 +11,13 @@
 #include "dial.h"
 #include "fileh.h"
 #include "lost.h"
+#include "serve.h"
 
 /* Until keeper_stop(), all belong to the keeper as well. */
 struct keeper_params {
         struct session *session;
         struct handles *handles;
+        struct serves *serves;
         struct dial *dial;
         int64_t timeout; /* milliseconds after which requests fail, and faults are answered with SIGBUS, for want of a daemon */
 };

@@ -66,6 +66,8 @@ int bf_resize(struct bf_fileh *fileh, uint64_t size) {
                 return errmsg_set(-EBADF, "cannot grow %s: it was opened read-only", fileh->name);
         if (fileh->is_named)
                 return errmsg_set(-EOPNOTSUPP, "cannot grow %s: only its server can", fileh->name);
+        if (fileh->is_served)
+                return errmsg_set(-EOPNOTSUPP, "cannot grow %s: a process serves it, in the size that it said", fileh->name);
         pthread_mutex_lock(&fileh->growth);
         r = resize_locked(fileh, size);
         pthread_mutex_unlock(&fileh->growth);

@@ -174,6 +174,7 @@ static int revive_filehs(struct revive *revive) {
         int r = 0;
 
         handles_forget_numbers(revive->handles);
+        r = serves_again(revive->serves, &revive->line);
         while (r == 0 && (fileh = handles_next(revive->handles, fileh)))
                 r = revive_fileh(revive, fileh);
         return r < 0 ? revive_fail(revive, r) : 0;

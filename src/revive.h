@@ -14,10 +14,12 @@
 #include "dial.h"
 #include "fileh.h"
 #include "lost.h"
+#include "serve.h"
 
 struct revive {
         struct session *session; /* SUSPENDED or LOST; then CONNECTED, or on failure REVIVING or as before */
         struct handles *handles;
+        struct serves *serves;
         struct dial *dial;
         struct lost *lost;
         int stop;      /* when this is readable, the attempt ends */

@@ -236,18 +236,6 @@ static void test_many_clients(void **state) {
         bf_disconnect(private);
 }
 
-/* what is not built says so, and changes nothing */
-static void test_open_ops_is_not_built(void **state) {
-        static const struct bf_file_ops ops;
-        struct bf_fileh *fileh = (struct bf_fileh *) (uintptr_t) 0x5a5a;
-        struct rig *rig = rig_here(state);
-
-        rig_daemon(rig, "--pool", "64M", NULL);
-        assert_int_equal(bf_open_ops(rig_client(rig), &ops, NULL, 4096, NULL, &fileh), -ENOSYS);
-        assert_ptr_equal(fileh, (struct bf_fileh *) (uintptr_t) 0x5a5a);
-        assert_true(strlen(bf_errmsg()) > 0);
-}
-
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_bad_addresses),
@@ -255,7 +243,6 @@ int main(void) {
                 RIG_TEST(test_private_daemon),
                 RIG_TEST(test_private_daemon_ends_with_its_process),
                 RIG_TEST(test_many_clients),
-                RIG_TEST(test_open_ops_is_not_built),
         };
 
         watchdog_start();

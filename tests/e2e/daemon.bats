@@ -37,7 +37,7 @@ cannot() {
         [ "$status" -eq 0 ]
         [ -z "$stderr" ]
         [ "${#lines[@]}" -le 40 ]
-        for option in --socket --pool --spill-dir --spill-size --room-timeout --reclaim-batch --socket-mode --socket-group --no-lend --lend --ready-fd --private-fd --log-level \
+        for option in --socket --pool --spill-dir --spill-size --room-timeout --reclaim-batch --socket-mode --socket-group --no-lend --lend --served-group --ready-fd --private-fd --log-level \
                 --uid-peers --uid-handles --uid-mappings --uid-dirty --allow-nbd --nbd-timeout \
                 --config --check-config '-q, --quiet' '-v, --verbose' --version '-h, --help'; do
                 says $'\n'"  $option "

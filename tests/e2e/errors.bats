@@ -202,7 +202,10 @@ refuses() {
         refuses ENXIO "open $file rw" "load 0 50000"
         refuses ENXIO "open $file rw" "state 50000"
         says "beyond the end of the file (40960 bytes)"
-        refuses ENOSYS "open_ops"
+        refuses EINVAL "open_ops"
+        says "without a function that loads"
+        refuses ENOENT "open ops:nothing rw"
+        says "no process whose files you may open"
 }
 
 @test "closing what is mapped" {

@@ -75,7 +75,8 @@ static void test_structs(void **state) {
         assert_field(bf_open_opts, size, 0, uint32_t);
         assert_field(bf_open_opts, flags, 4, uint32_t);
         assert_field(bf_open_opts, block_size, 8, uint64_t);
-        assert_int_equal(sizeof(struct bf_open_opts), 16);
+        assert_field(bf_open_opts, name, 16, const char *);
+        assert_int_equal(sizeof(struct bf_open_opts), 24);
 
         assert_field(bf_stat, size, 0, uint64_t);
         assert_field(bf_stat, block_size, 8, uint64_t);

@@ -49,6 +49,8 @@ static const struct shape shapes[] = {
         { "RECLAIM", 14, 24, 0, 0, "", false },
         { "ADOPT", 15, 32, 4, 5, "SHARED, HUGE, READONLY, NAMED", false },
         { "SHOWN", 16, 24, 0, 0, "", true },
+        { "SERVE", 17, 160, 0, 1, "", false },
+        { "LOOKUP", 18, 144, 0, 0, "", false },
         { "HELLO reply", 0x8001, 40, 0, 1, "", false },
         { "OPEN reply", 0x8002, 32, 0, 3, "", false },
         { "CLOSE reply", 0x8003, 24, 0, 0, "", true },
@@ -65,6 +67,8 @@ static const struct shape shapes[] = {
         { "RECLAIM reply", 0x800e, 32, 0, 0, "", true },
         { "ADOPT reply", 0x800f, 32, 0, 0, "", false },
         { "SHOWN reply", 0x8010, 24, 0, 0, "", true },
+        { "SERVE reply", 0x8011, 24, 0, 3, "", true },
+        { "LOOKUP reply", 0x8012, 40, 0, 1, "", true },
 };
 
 #define N_SHAPES (sizeof(shapes) / sizeof(*shapes))
@@ -265,6 +269,8 @@ static size_t field_size(const char *name) {
         for (unsigned i = 0; i < sizeof(longs) / sizeof(*longs); i++)
                 if (strcmp(name, longs[i]) == 0)
                         return 8;
+        if (strcmp(name, "name") == 0)
+                return WIRE_SERVED_NAME_MAX;
         if (strcmp(name, "the fields of `struct bf_stat`") == 0)
                 return sizeof(struct bf_stat);
         if (strcmp(name, "the fields of `struct bf_pool_stat`") == 0)
