@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <stddef.h>
 #include <unistd.h>
 
 #include "commons.h"
@@ -12,6 +13,7 @@ void commons_init(struct commons *commons, uint64_t pool_bytes, const struct acc
         served_list_init(&commons->served);
         counters_init(&commons->counters);
         atomic_init(&commons->n_pagers, 0);
+        commons->began = latency_now();
         atomic_init(&commons->room_waiters, 0);
         atomic_init(&commons->is_reclaiming, false);
         atomic_init(&commons->n_spilling, 0);
@@ -22,6 +24,7 @@ void commons_init(struct commons *commons, uint64_t pool_bytes, const struct acc
                 atomic_init(&commons->pagers[i].oldest_parked, COMMONS_NONE);
                 atomic_init(&commons->pagers[i].n_awaited, 0);
                 counters_init(&commons->pagers[i].counters);
+                atomic_init(&commons->pagers[i].latencies, NULL);
         }
 }
 
@@ -39,6 +42,14 @@ uint64_t commons_counter(const struct commons *commons, enum counter counter) {
         for (unsigned i = 0; i < n; i++)
                 sum += counters_get(&commons->pagers[i].counters, counter);
         return sum;
+}
+
+void commons_latency(const struct commons *commons, enum report_latency which, struct report_histogram *ret) {
+        unsigned n = atomic_load(&commons->n_pagers);
+
+        *ret = (struct report_histogram) { .sum_nsec = 0 };
+        for (unsigned i = 0; i < n; i++)
+                latency_sum_up(atomic_load(&commons->pagers[i].latencies), which, ret);
 }
 
 void commons_add_pager(struct commons *commons, int fd) {

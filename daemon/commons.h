@@ -14,6 +14,7 @@
 #include "account.h"
 #include "counters.h"
 #include "directory.h"
+#include "latency.h"
 #include "pool.h"
 #include "roster.h"
 #include "served.h"
@@ -48,6 +49,7 @@ struct commons_pager {
         atomic_uint_fast64_t oldest_parked; /* the same of the page that it would spill first */
         atomic_uint_fast64_t n_awaited;     /* bytes that the first of the loads needs that wait for room there; 0: none does */
         struct counters counters;           /* its own */
+        _Atomic(const struct latencies *) latencies; /* the same */
 };
 
 #define COMMONS_NONE UINT64_MAX
@@ -60,6 +62,7 @@ struct commons {
         struct served_list served;
         struct counters counters; /* the main thread's own */
         atomic_uint n_pagers;
+        uint64_t began; /* by latency_now() */
         atomic_uint_fast64_t room_waiters; /* a bit for each pager in which loads wait for room */
         atomic_bool is_reclaiming;         /* between the low and the high mark */
         atomic_uint_fast64_t n_spilling;   /* bytes on their way to the spill files */
@@ -71,6 +74,9 @@ void commons_fini(struct commons *commons);
 
 /* The sum over all threads. */
 uint64_t commons_counter(const struct commons *commons, enum counter counter);
+
+/* The same of how long things took. */
+void commons_latency(const struct commons *commons, enum report_latency which, struct report_histogram *ret);
 
 /* There is one more pager, woken through fd; they are numbered from 0. */
 void commons_add_pager(struct commons *commons, int fd);

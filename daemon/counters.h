@@ -23,6 +23,8 @@ enum counter {
         COUNTER_SPILLED_BYTES,     /* pages that are there alone */
         COUNTER_SPILLS,            /* pages spilled */
         COUNTER_UNSPILLS,          /* and brought back */
+        COUNTER_LOAD_ERRORS,       /* pages that could not be loaded */
+        COUNTER_STORE_ERRORS,      /* writes that failed */
         N_COUNTERS,
 };
 

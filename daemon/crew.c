@@ -159,6 +159,14 @@ void crew_look(struct crew *crew, struct crew_look *ret_look) {
         *ret_look = look;
 }
 
+unsigned crew_count_held(const struct crew *crew) {
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < crew->n; i++)
+                n += pager_thread_is_in_kernel(crew->threads[i]);
+        return n;
+}
+
 struct outbox *crew_outbox(struct crew *crew) {
         return &crew->outbox;
 }

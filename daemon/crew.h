@@ -46,6 +46,9 @@ struct crew_look {
 
 void crew_look(struct crew *crew, struct crew_look *ret_look);
 
+/* How many wait in the kernel just now. */
+unsigned crew_count_held(const struct crew *crew);
+
 /* Where their replies come out. */
 struct outbox *crew_outbox(struct crew *crew);
 

@@ -48,6 +48,15 @@ static void fault_grain(const struct fileh *fileh, uint64_t block, uint64_t *ret
         *ret_n = last - first + 1;
 }
 
+static void fault_wait(struct waiters *waiters, struct mapping *mapping, uint64_t block, bool write) {
+        struct pager *pager = mapping->fileh->pager;
+
+        if (waiters_add_fault(waiters, mapping, block, write, pager->fault_began) < 0)
+                mapping_poison(mapping, block);
+        else
+                pager->fault_waits = true;
+}
+
 static void fault_load(struct mapping *mapping, uint64_t block, bool write) {
         struct fileh *fileh = mapping->fileh;
         struct load *load;
@@ -59,8 +68,7 @@ static void fault_load(struct mapping *mapping, uint64_t block, bool write) {
                 return;
         }
         load->ahead_of = n > 1 ? mapping : NULL;
-        if (waiters_add_fault(&load->waiters, mapping, block, write) < 0)
-                mapping_poison(mapping, block);
+        fault_wait(&load->waiters, mapping, block, write);
         load_start(load);
 }
 
@@ -76,11 +84,6 @@ static void fault_on_empty(struct mapping *mapping, uint64_t block, bool write) 
         ahead_begin(mapping, &plan, !is_loaded);
         if (write)
                 guess_on_write(mapping, block);
-}
-
-static void fault_wait(struct waiters *waiters, struct mapping *mapping, uint64_t block, bool write) {
-        if (waiters_add_fault(waiters, mapping, block, write) < 0)
-                mapping_poison(mapping, block);
 }
 
 /* The page should be in the memory and is not: its client took it away, and with it what was written there. */
@@ -136,6 +139,8 @@ static void fault_show(struct mapping *mapping, uint64_t block, uint32_t id, boo
 static void fault_wait_for_quota(struct mapping *mapping, uint64_t block) {
         if (quota_wait(mapping, block) < 0)
                 mapping_poison(mapping, block);
+        else
+                mapping->fileh->pager->fault_waits = true;
 }
 
 static void fault_on_page(struct mapping *mapping, uint64_t block, uint32_t id, bool write, bool is_mapped) {
@@ -178,9 +183,11 @@ static void fault_handle(struct handle *handle, const struct uffd_fault *fault) 
 
         if (!mapping || !mapping_shows(mapping, block)) {
                 stray_fault(handle, fault);
+                fileh->pager->fault_waits = true;
                 return;
         }
         fileh->n_faults++;
+        handle->n_faults++;
         pager_count(fileh->pager, COUNTER_FAULTS, 1);
         id = fileh_page(fileh, block);
         if (!id)
@@ -193,14 +200,27 @@ static void fault_handle(struct handle *handle, const struct uffd_fault *fault) 
                 fault_on_page(mapping, block, id, write, fault->write_protected);
 }
 
+/* Where one ends the next begins: so the clock is read once for each. */
+static void fault_time(struct handle *handle, const struct uffd_fault *fault) {
+        struct pager *pager = handle->fileh->pager;
+
+        pager->fault_waits = false;
+        fault_handle(handle, fault);
+        if (pager->fault_waits)
+                pager->fault_began = latency_now();
+        else
+                pager->fault_began = pager_record(pager, REPORT_FAULT, pager->fault_began);
+}
+
 static void fault_on_events(struct handle *handle, unsigned n_bytes) {
         struct pager *pager = handle->fileh->pager;
         struct uffd_event event;
 
+        pager->fault_began = latency_now();
         for (unsigned i = 0; i + UFFD_EVENT_BYTES <= n_bytes; i += UFFD_EVENT_BYTES) {
                 uffd_event_parse(handle->events + i, &event);
                 if (event.kind == UFFD_FAULT)
-                        fault_handle(handle, &event.fault);
+                        fault_time(handle, &event.fault);
                 else if (event.kind == UFFD_MOVE && remap_follow(handle, &event.move) < 0)
                         pager->drop_peer(pager, handle->peer, "it has moved its mappings where they cannot be followed");
         }

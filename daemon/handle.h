@@ -28,6 +28,7 @@ struct handle {
         unsigned n_mappings;
         bool has_moved;    /* some of them are not where they were shown (remap.h) */
         unsigned n_strays; /* of its faults (stray.h) */
+        uint64_t n_faults;
 
         int claim_fd;        /* of a shared fileh: its client's description of the memory, with the lock that is its claim (claim.h); else -1 */
         uint32_t place;      /* of the claim */

@@ -89,10 +89,12 @@ static void load_free(struct load *load) {
         struct fileh *fileh = load->fileh;
         struct pager *pager = fileh->pager;
 
+        if (load->began)
+                (void) pager_record(pager, REPORT_LOAD, load->began);
         TAILQ_REMOVE(&fileh->loads, load, fileh_entry);
         idtable_remove(&pager->loads, load->id);
         bufs_put(&pager->bufs, load->buf, load_bytes(load));
-        waiters_end(&load->waiters, load->error, mapping_wake);
+        waiters_end(&load->waiters, load->error, mapping_wake_waiter);
         load_give_turn_back(load);
         free(load);
         fileh_unref(fileh);
@@ -198,6 +200,7 @@ static void load_fail(struct load *load, uint64_t n, int error) {
                 load->error = error;
         place_failure(&(struct place_load) { load->fileh, load->id, &load->waiters, NULL }, load->block + load->n_ended, n, error);
         load->n_ended += n;
+        pager_count(load->fileh->pager, COUNTER_LOAD_ERRORS, (int64_t) n);
 }
 
 static void load_fail_rest(struct load *load, int error) {
@@ -327,6 +330,7 @@ static void load_read(struct load *load) {
         load->stage = LOAD_READS;
         if (!load->buf) {
                 load->n_read = load->n_blocks;
+                load->began = latency_now();
                 load->buf = bufs_get(&fileh->pager->bufs, load_bytes(load));
         }
         if (!load->buf) {
@@ -371,24 +375,30 @@ static bool load_read_now(struct fileh *fileh, uint64_t block, uint64_t n, void 
         return store_read_now(fileh->store, buf, offset, (uint32_t) length);
 }
 
+static bool load_copy_now(struct mapping *mapping, uint64_t block, uint64_t n, bool write) {
+        struct fileh *fileh = mapping->fileh;
+        uint64_t length = n << fileh->block_shift;
+        void *buf = bufs_get(&fileh->pager->bufs, length);
+        bool is_placed = buf && load_read_now(fileh, block, n, buf) && place_now(mapping, block, n, buf, write) == 0;
+
+        bufs_put(&fileh->pager->bufs, buf, length);
+        return is_placed;
+}
+
 bool load_now(struct mapping *mapping, uint64_t block, uint64_t n, bool write) {
         struct fileh *fileh = mapping->fileh;
         struct pager *pager = fileh->pager;
-        uint64_t length = n << fileh->block_shift;
-        bool is_placed = false;
-        void *buf;
+        uint64_t length = n << fileh->block_shift, began = latency_now();
+        bool is_placed;
 
         if (!store_has_now(fileh->store) || (write && (n > 1 || !quota_has_left(fileh))))
                 return false;
         if (!TAILQ_EMPTY(&pager->room_queue) || !pool_take(pager->pool, length))
                 return false;
-        if (load_view_now(mapping, block, n, write))
-                return true;
-        buf = bufs_get(&pager->bufs, length);
-        if (buf && load_read_now(fileh, block, n, buf))
-                is_placed = place_now(mapping, block, n, buf, write) == 0;
-        bufs_put(&pager->bufs, buf, length);
-        if (!is_placed)
+        is_placed = load_view_now(mapping, block, n, write) || load_copy_now(mapping, block, n, write);
+        if (is_placed)
+                (void) pager_record(pager, REPORT_LOAD, began);
+        else
                 pager_give_room(pager, length);
         return is_placed;
 }
@@ -412,7 +422,7 @@ void load_abandon(struct fileh *fileh, uint32_t id, enum page_event event) {
         action = fileh_page_event(fileh, id, event, 0);
         assert(action == ACTION_ABANDON);
         (void) action;
-        waiters_end(&waiters, 0, mapping_wake);
+        waiters_end(&waiters, 0, mapping_wake_waiter);
 }
 
 static void load_cancel(struct load *load) {

@@ -35,6 +35,7 @@ struct load {
         struct mapping *ahead_of; /* where pages that nobody waits for will be touched; NULL: nobody knows */
         bool has_turn;
         uint64_t deadline; /* while it waits for room */
+        uint64_t began;    /* to read, by latency_now(); 0: not yet */
         void *buf;
         struct store_request request;
         struct waiters waiters;

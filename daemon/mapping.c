@@ -50,3 +50,8 @@ void mapping_poison(struct mapping *mapping, uint64_t block) {
 void mapping_wake(struct mapping *mapping, uint64_t block) {
         (void) uffd_wake(mapping->uffd, mapping_address(mapping, block), mapping->fileh->block_size); /* a process that is gone waits no more */
 }
+
+void mapping_wake_waiter(struct mapping *mapping, uint64_t block, uint64_t since) {
+        mapping_wake(mapping, block);
+        (void) pager_record(mapping->fileh->pager, REPORT_FAULT, since);
+}

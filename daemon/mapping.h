@@ -46,4 +46,7 @@ void mapping_poison(struct mapping *mapping, uint64_t block);
 /* Who waits for the block asks again. */
 void mapping_wake(struct mapping *mapping, uint64_t block);
 
+/* The same of one that has waited since then, by latency_now(): for waiters_end(). */
+void mapping_wake_waiter(struct mapping *mapping, uint64_t block, uint64_t since);
+
 #endif

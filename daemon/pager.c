@@ -26,6 +26,7 @@ int pager_init(struct pager *pager, struct commons *commons, unsigned index, con
         TAILQ_INIT(&pager->absent_waiters);
         TAILQ_INIT(&pager->holds);
         TAILQ_INIT(&pager->sweep_queue);
+        atomic_store(&commons->pagers[index].latencies, &pager->latencies);
         return 0;
 }
 

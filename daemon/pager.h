@@ -116,6 +116,9 @@ struct pager {
         struct ring_op guess_timer;
         bool guess_timer_is_set;
         unsigned n_leaving; /* stores that were freed, and whose threads have not ended */
+        struct latencies latencies; /* the main thread looks at them */
+        uint64_t fault_began;       /* nanoseconds: the fault that is dealt with */
+        bool fault_waits;           /* and it is not answered yet */
         TAILQ_HEAD(, fileh) sweep_queue; /* whose spill files may have room to give back -> fileh->sweep_entry */
 
         /* Set by the thread that runs it: how to answer a peer, fds are taken; how to be rid of one; how any thread calls this one; and how a request goes on to
@@ -132,6 +135,14 @@ void pager_fini(struct pager *pager);
 
 static inline void pager_count(struct pager *pager, enum counter counter, int64_t n) {
         counters_add(&pager->commons->pagers[pager->index].counters, counter, n);
+}
+
+/* What began then, by latency_now(), has ended. Returns now. */
+static inline uint64_t pager_record(struct pager *pager, enum report_latency which, uint64_t began) {
+        uint64_t now = latency_now();
+
+        latency_record(&pager->latencies, which, now - began);
+        return now;
 }
 
 /* Room is free. */

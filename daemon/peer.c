@@ -48,6 +48,7 @@ struct peer {
         struct ucred cred;
         char name[48];
         struct log_about about;
+        uint64_t since; /* by latency_now() */
         struct account *account; /* of its user */
         bool is_refused;         /* he has too many: it is told so, and no more */
         bool shows;              /* a handle that it had with another daemon, and its mappings: no limit of the user's takes them from him */
@@ -507,10 +508,39 @@ static void peer_on_reclaim(struct peer *peer, struct chan_packet *packet) {
         unsigned oldest = commons_oldest(peer->host->commons, false);
         int r = -EPERM;
 
-        if (peer->cred.uid == 0 || peer->cred.uid == geteuid())
+        if (peer_is_privileged(peer))
                 r = peer_ask(peer, oldest < COMMONS_PAGERS_MAX ? oldest : 0, &request);
         if (r < 0)
                 peer_refuse(peer, &packet->msg, r);
+}
+
+/* Of what pagers have, each tells itself; unless it is stuck, perhaps for ever. */
+static int peer_ask_report(struct peer *peer, const struct request *request) {
+        struct pager_thread *thread = crew_thread(peer->host->crew, request->msg.report.pager);
+
+        if (thread && pager_thread_is_in_kernel(thread))
+                return -EBUSY;
+        return peer_ask(peer, request->msg.report.pager, request);
+}
+
+static void peer_on_report(struct peer *peer, struct chan_packet *packet) {
+        enum report_kind kind = (enum report_kind) packet->msg.report.kind;
+        struct request request = peer_request(peer, packet);
+        struct pager_reply reply = { .n_fds = 0 };
+        int r;
+
+        if (kind == REPORT_FILES || kind == REPORT_HANDLES) {
+                r = peer_ask_report(peer, &request);
+                if (r < 0)
+                        peer_refuse(peer, &packet->msg, r);
+                return;
+        }
+        wire_init(&reply.msg, WIRE_REPORT | WIRE_REPLY, packet->msg.header.serial);
+        reply.msg.report_reply.pagers = atomic_load(&peer->host->commons->n_pagers);
+        r = peer->host->report(peer->host, peer, kind, &reply.fds[0], &reply.msg.report_reply.length);
+        reply.n_fds = r == 0;
+        reply.msg.report_reply.error = r;
+        peer_answer(peer, &reply);
 }
 
 static void (*const peer_handlers[N_WIRE_IDS])(struct peer *peer, struct chan_packet *packet) = {
@@ -532,6 +562,7 @@ static void (*const peer_handlers[N_WIRE_IDS])(struct peer *peer, struct chan_pa
         [WIRE_SHOWN] = peer_on_shown,
         [WIRE_SERVE] = peer_on_serve,
         [WIRE_LOOKUP] = peer_on_lookup,
+        [WIRE_REPORT] = peer_on_report,
 };
 
 /* --- receiving ---------------------------------------------------------------------------------------------------------------------------------- */
@@ -647,7 +678,7 @@ int peer_new(struct peer_host *host, uint64_t id, int fd, struct peer **ret) {
 
         if (!peer)
                 return -ENOMEM;
-        *peer = (struct peer) { .host = host, .id = id, .fd = fd, .pidfd = -1 };
+        *peer = (struct peer) { .host = host, .id = id, .fd = fd, .pidfd = -1, .since = latency_now() };
         STAILQ_INIT(&peer->out);
         r = peer_identify(peer);
         if (r == 0)
@@ -686,6 +717,43 @@ void peer_free(struct peer *peer) {
         counters_add(&peer->host->commons->counters, COUNTER_PEERS, -1);
         peer_destroy(peer);
         close(fd); /* after its events: the pager may open something at that number at once */
+}
+
+/* The kernel's name of it can be read without touching its memory, which it may hold up. */
+static void peer_command(const struct peer *peer, char text[static 16]) {
+        char path[40];
+        FILE *file;
+        size_t n = 0;
+
+        snprintf(path, sizeof(path), "/proc/%d/comm", (int) peer->cred.pid);
+        file = peer->cred.pid > 0 ? fopen(path, "re") : NULL;
+        if (file) {
+                n = fread(text, 1, 15, file);
+                fclose(file);
+        }
+        text[n] = '\0';
+        text[strcspn(text, "\n")] = '\0';
+}
+
+void peer_describe(const struct peer *peer, struct report_peer *ret) {
+        *ret = (struct report_peer) {
+                .id = peer->id,
+                .pid = peer->cred.pid,
+                .uid = peer->cred.uid,
+                .since_nsec = peer->since,
+                .handles = peer->n_handles,
+                .mappings = peer->n_mappings,
+                .requests = peer->n_requests,
+        };
+        peer_command(peer, ret->command);
+}
+
+uid_t peer_uid(const struct peer *peer) {
+        return peer->cred.uid;
+}
+
+bool peer_is_privileged(const struct peer *peer) {
+        return peer->cred.uid == 0 || peer->cred.uid == geteuid();
 }
 
 uint64_t peer_id(const struct peer *peer) {

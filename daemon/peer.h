@@ -7,12 +7,15 @@
  * sends the replies. A client that breaks the protocol, sends too much or does not read is disconnected.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "commons.h"
 #include "crew.h"
 #include "log.h"
 #include "loop.h"
+#include "report.h"
 
 struct peer;
 
@@ -23,6 +26,7 @@ struct peer_host {
         struct crew *crew;
         int lend_fd; /* /dev/userfaultfd; -1: nothing to lend */
         const char *const *allow_nbd; /* uri.h; it may change; NULL: whatever the daemon can reach, and read on the way */
+        int (*report)(struct peer_host *host, const struct peer *peer, enum report_kind kind, int *ret_fd, uint64_t *ret_length); /* makes one for that peer */
         void (*gone)(struct peer_host *host, struct peer *peer, const char *why); /* frees the peer */
 };
 
@@ -37,6 +41,13 @@ uint64_t peer_id(const struct peer *peer);
 
 /* "pid 12, uid 34", for messages. The text is the peer's. */
 const char *peer_name(const struct peer *peer);
+
+uid_t peer_uid(const struct peer *peer);
+
+/* May it see what others do, and cost them something? */
+bool peer_is_privileged(const struct peer *peer);
+
+void peer_describe(const struct peer *peer, struct report_peer *ret);
 
 /* The same for the log; the peer's. */
 const struct log_about *peer_about(const struct peer *peer);

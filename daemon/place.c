@@ -20,11 +20,13 @@ struct place_run {
         struct waiters waiters; /* of the first block; the others have none */
 };
 
-static void place_run_fini(struct place_run *run) {
+/* Whoever waited goes on. */
+static void place_run_fini(struct place_run *run, struct fileh *fileh) {
         struct waiter *w;
 
         while ((w = STAILQ_FIRST(&run->waiters))) {
                 STAILQ_REMOVE_HEAD(&run->waiters, entry);
+                (void) pager_record(fileh->pager, REPORT_FAULT, w->since);
                 free(w);
         }
 }
@@ -183,7 +185,7 @@ int place_content(const struct place_load *load, uint64_t block, uint64_t n, con
                 r = place_run_content(&run, fileh);
                 if (r < 0)
                         error = r;
-                place_run_fini(&run);
+                place_run_fini(&run, fileh);
         }
         return error;
 }
@@ -268,6 +270,6 @@ void place_failure(const struct place_load *load, uint64_t block, uint64_t n, in
                         continue;
                 place_run_init(&run, load, block + i, NULL);
                 place_run_fail(&run, load->fileh, error);
-                place_run_fini(&run);
+                place_run_fini(&run, load->fileh);
         }
 }

@@ -15,6 +15,7 @@ struct quota_waiter {
         TAILQ_ENTRY(quota_waiter) entry; /* pager->quota_queue -> waiter->entry */
         struct mapping *mapping;
         uint64_t block;
+        uint64_t since;
         uint64_t deadline;
 };
 
@@ -111,7 +112,7 @@ int quota_wait(struct mapping *mapping, uint64_t block) {
         waiter = malloc(sizeof(*waiter));
         if (!waiter)
                 return -ENOMEM;
-        *waiter = (struct quota_waiter) { .mapping = mapping, .block = block, .deadline = ring_now() + pager->options.room_timeout_usec };
+        *waiter = (struct quota_waiter) { .mapping = mapping, .block = block, .since = pager->fault_began, .deadline = ring_now() + pager->options.room_timeout_usec };
         TAILQ_INSERT_TAIL(&pager->quota_queue, waiter, entry);
         atomic_fetch_or(&fileh->account->waiting, quota_bit(pager));
         pager->quota_is_freed |= quota_has_left(fileh); /* something may have been stored just before others knew */
@@ -148,7 +149,7 @@ void quota_changed(struct pager *pager) {
                 if (account_left(fileh->account, ACCOUNT_DIRTY_BYTES) < fileh->n_woken + fileh->block_size)
                         continue;
                 fileh->n_woken += fileh->block_size;
-                mapping_wake(mapping, waiter->block);
+                mapping_wake_waiter(mapping, waiter->block, waiter->since);
                 quota_remove(pager, waiter);
         }
 }

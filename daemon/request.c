@@ -10,6 +10,7 @@
 
 #include "absent.h"
 #include "adopt.h"
+#include "census.h"
 #include "closing.h"
 #include "fileh.h"
 #include "handle.h"
@@ -520,6 +521,12 @@ static int request_reclaim(struct pager *pager, struct request *request) {
         return request_taken(range_reclaim(pager, &ask));
 }
 
+static int request_report(struct pager *pager, struct request *request) {
+        struct reply_to to = request_reply_to(request);
+
+        return request_taken(census_begin(pager, (enum report_kind) request->msg.report.kind, request->uid, &to));
+}
+
 /* --- all of them -------------------------------------------------------------------------------------------------------------------------------- */
 
 /* Each returns REQUEST_TAKEN, or what to answer: 0 or a negative errno. HELLO and POOL_STAT are answered by the server. */
@@ -539,6 +546,7 @@ static int (*const request_handlers[N_WIRE_IDS])(struct pager *pager, struct req
         [WIRE_ADOPT] = request_adopt,
         [WIRE_SHOWN] = request_shown,
         [WIRE_SERVE] = request_serve,
+        [WIRE_REPORT] = request_report,
 };
 
 void request_handle(struct pager *pager, struct request *request) {

@@ -12,7 +12,9 @@
 #include "inject.h"
 #include "log.h"
 #include "peer.h"
+#include "reports.h"
 #include "server.h"
+#include "survey.h"
 
 struct server_peer {
         LIST_ENTRY(server_peer) entry; /* server->peers -> entry */
@@ -26,6 +28,7 @@ struct server {
         LIST_HEAD(, server_peer) peers;
         struct loop_event *on_listen;
         struct loop_event *on_replies;
+        struct reports reports;
         int reserve_fd; /* given up for a moment to turn a client away when descriptors have run out */
 };
 
@@ -38,7 +41,8 @@ static struct server_peer *server_find(struct server *server, uint64_t id) {
         return NULL;
 }
 
-static void server_remove(struct server_peer *p) {
+static void server_remove(struct server *server, struct server_peer *p) {
+        reports_forget(&server->reports, peer_id(p->peer));
         LIST_REMOVE(p, entry);
         peer_free(p->peer);
         free(p);
@@ -48,7 +52,7 @@ static void server_on_gone(struct peer_host *host, struct peer *peer, const char
         struct server *server = (struct server *) ((char *) host - offsetof(struct server, host));
 
         log_about(LOG_LEVEL_DEBUG, peer_about(peer), "client %llu (%s) is gone: %s", (unsigned long long) peer_id(peer), peer_name(peer), why);
-        server_remove(server_find(server, peer_id(peer)));
+        server_remove(server, server_find(server, peer_id(peer)));
         status_changed(server->params.status);
         if (server->params.listen_fd < 0)
                 loop_quit(host->loop);
@@ -101,6 +105,69 @@ static void server_on_listen(void *owner) {
         }
 }
 
+/* --- reports ------------------------------------------------------------------------------------------------------------------------------------ */
+
+static int server_report_peers(const struct server *server, const struct peer *asker, struct report *report) {
+        struct server_peer *p;
+        int r = 0;
+
+        LIST_FOREACH(p, &server->peers, entry) {
+                struct report_peer line;
+
+                if (!peer_is_privileged(asker) && peer_uid(p->peer) != peer_uid(asker))
+                        continue;
+                peer_describe(p->peer, &line);
+                r = report_add(report, &line, sizeof(line));
+                if (r < 0)
+                        break;
+        }
+        return r;
+}
+
+static int server_write_report(struct server *server, const struct peer *asker, enum report_kind kind, struct report *report) {
+        struct report_stats stats;
+
+        switch (kind) {
+        case REPORT_STATS:
+                survey_stats(server->params.commons, server->params.crew, &stats);
+                return report_add(report, &stats, sizeof(stats));
+        case REPORT_PEERS:
+                return server_report_peers(server, asker, report);
+        default:
+                return -EINVAL;
+        }
+}
+
+static int server_on_report(struct peer_host *host, const struct peer *asker, enum report_kind kind, int *ret_fd, uint64_t *ret_length) {
+        struct server *server = (struct server *) ((char *) host - offsetof(struct server, host));
+        struct report report;
+        int r;
+
+        r = report_begin(&report);
+        if (r < 0)
+                return r;
+        r = server_write_report(server, asker, kind, &report);
+        if (r == 0)
+                r = report_end(&report);
+        if (r == 0)
+                r = reports_keep(&server->reports, peer_id(asker), report.fd, report.length);
+        if (r < 0) {
+                close(report.fd);
+                return r;
+        }
+        *ret_fd = report.fd;
+        *ret_length = report.length;
+        return 0;
+}
+
+/* --- replies ------------------------------------------------------------------------------------------------------------------------------------ */
+
+/* A report that cannot be kept track of goes all the same: it is rare. */
+static void server_note_report(struct server *server, const struct pager_reply *reply) {
+        if (reply->msg.header.id == (WIRE_REPORT | WIRE_REPLY) && reply->n_fds > 0)
+                (void) reports_keep(&server->reports, reply->peer, reply->fds[0], reply->msg.report_reply.length);
+}
+
 static void server_on_reply(struct server *server, const struct pager_reply *reply) {
         struct server_peer *p = server_find(server, reply->peer);
 
@@ -110,8 +177,10 @@ static void server_on_reply(struct server *server, const struct pager_reply *rep
         } else if (reply->is_drop) {
                 log_about(LOG_LEVEL_WARNING, peer_about(p->peer), "client (%s) is disconnected: %s", peer_name(p->peer), reply->why);
                 server_on_gone(&server->host, p->peer, reply->why);
-        } else
+        } else {
+                server_note_report(server, reply);
                 peer_reply(p->peer, reply);
+        }
 }
 
 static void server_on_replies(void *owner) {
@@ -148,11 +217,12 @@ int server_new(const struct server_params *params, struct server **ret) {
                 return -ENOMEM;
         *server = (struct server) {
                 .host = { .loop = params->loop, .commons = params->commons, .crew = params->crew, .lend_fd = params->lend_fd,
-                          .allow_nbd = params->allow_nbd, .gone = server_on_gone },
+                          .allow_nbd = params->allow_nbd, .report = server_on_report, .gone = server_on_gone },
                 .params = *params,
                 .reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
         };
         LIST_INIT(&server->peers);
+        reports_init(&server->reports);
         r = server_start(server);
         if (r < 0) {
                 server->params.listen_fd = server->params.lend_fd = -1;
@@ -167,7 +237,8 @@ void server_free(struct server *server) {
         if (!server)
                 return;
         while (!LIST_EMPTY(&server->peers))
-                server_remove(LIST_FIRST(&server->peers));
+                server_remove(server, LIST_FIRST(&server->peers));
+        reports_fini(&server->reports);
         loop_event_free(server->on_listen);
         loop_event_free(server->on_replies);
         if (server->params.listen_fd >= 0)

@@ -175,7 +175,7 @@ static void spill_end_pages(struct spill_run *run, uint64_t n_good) {
         drop_flush(&drop);
         pager_count(fileh->pager, COUNTER_SPILLS, (int64_t) n_spilled);
         STAILQ_CONCAT(&waiters, &fileh->store_waiters);
-        waiters_end(&waiters, 0, mapping_wake);
+        waiters_end(&waiters, 0, mapping_wake_waiter);
 }
 
 /* What is on its way to the disk. */

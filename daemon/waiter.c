@@ -6,7 +6,7 @@
 
 #include "waiter.h"
 
-int waiters_add_fault(struct waiters *waiters, struct mapping *mapping, uint64_t block, bool write) {
+int waiters_add_fault(struct waiters *waiters, struct mapping *mapping, uint64_t block, bool write, uint64_t since) {
         struct waiter *w;
 
         STAILQ_FOREACH(w, waiters, entry)
@@ -17,7 +17,7 @@ int waiters_add_fault(struct waiters *waiters, struct mapping *mapping, uint64_t
         w = malloc(sizeof(*w));
         if (!w)
                 return -ENOMEM;
-        *w = (struct waiter) { .block = block, .mapping = mapping, .write = write };
+        *w = (struct waiter) { .block = block, .mapping = mapping, .write = write, .since = since };
         STAILQ_INSERT_TAIL(waiters, w, entry);
         return 0;
 }
@@ -58,13 +58,13 @@ void waiters_take_faults(struct waiters *waiters, uint64_t first, uint64_t last,
         STAILQ_CONCAT(waiters, &rest);
 }
 
-void waiters_end(struct waiters *waiters, int error, void (*wake)(struct mapping *mapping, uint64_t block)) {
+void waiters_end(struct waiters *waiters, int error, void (*wake)(struct mapping *mapping, uint64_t block, uint64_t since)) {
         struct waiter *w;
 
         while ((w = STAILQ_FIRST(waiters))) {
                 STAILQ_REMOVE_HEAD(waiters, entry);
                 if (w->mapping)
-                        wake(w->mapping, w->block);
+                        wake(w->mapping, w->block, w->since);
                 else
                         w->job_waiter.ended(w->job_waiter.job, error);
                 free(w);

@@ -22,13 +22,14 @@ struct waiter {
         uint64_t block;
         struct mapping *mapping;      /* NULL: a job */
         bool write;                   /* it touched the page to write */
+        uint64_t since;               /* the first touch, by whatever clock */
         struct job_waiter job_waiter;
 };
 
 STAILQ_HEAD(waiters, waiter);
 
 /* A second touch of the same page through the same mapping is the same waiter. -ENOMEM. */
-int waiters_add_fault(struct waiters *waiters, struct mapping *mapping, uint64_t block, bool write);
+int waiters_add_fault(struct waiters *waiters, struct mapping *mapping, uint64_t block, bool write, uint64_t since);
 int waiters_add_job(struct waiters *waiters, uint64_t block, struct job_waiter job_waiter);
 
 /* Forgets those that wait through that mapping. */
@@ -38,6 +39,6 @@ void waiters_remove_mapping(struct waiters *waiters, const struct mapping *mappi
 void waiters_take_faults(struct waiters *waiters, uint64_t first, uint64_t last, struct waiters *to);
 
 /* Those in a fault are woken and ask again, jobs are told; the list is empty then. */
-void waiters_end(struct waiters *waiters, int error, void (*wake)(struct mapping *mapping, uint64_t block));
+void waiters_end(struct waiters *waiters, int error, void (*wake)(struct mapping *mapping, uint64_t block, uint64_t since));
 
 #endif

@@ -64,7 +64,7 @@ void writeout_pages_end(struct fileh *fileh, uint64_t block, uint64_t n, enum pa
         }
         writeout_unprotect(fileh, block + n - n_unprotect, n_unprotect);
         STAILQ_CONCAT(&waiters, &fileh->store_waiters);
-        waiters_end(&waiters, 0, mapping_wake);
+        waiters_end(&waiters, 0, mapping_wake_waiter);
 }
 
 enum page_state writeout_page_leave(struct fileh *fileh, uint64_t block, enum page_event event) {
@@ -86,6 +86,9 @@ uint64_t writeout_run_bytes(const struct writeout_run *run) {
 }
 
 static void writeout_run_ended(struct writeout_run *run, int error) {
+        (void) pager_record(run->fileh->pager, REPORT_STORE, run->began);
+        if (error < 0)
+                pager_count(run->fileh->pager, COUNTER_STORE_ERRORS, 1);
         run->has_ended = true;
         run->error = error;
         job_wake(&run->fileh->pager->jobs, run->job);
@@ -215,6 +218,7 @@ void writeout_run_store(struct writeout_run *run) {
         struct fileh *fileh = run->fileh;
         int r;
 
+        run->began = latency_now();
         for (uint64_t i = 0; i < run->n; i++) {
                 if (state_is_spilled(writeout_page_leave(fileh, run->block + i, EVENT_STORE)))
                         run->spilled[i / 64] |= UINT64_C(1) << i % 64;

@@ -31,6 +31,7 @@ struct writeout_run {
         uint64_t n_good;    /* of them, those that are in the file */
         uint64_t n_alone;   /* after an error: those behind the good ones that were written one by one since */
         uint64_t n_written; /* by the write under way */
+        uint64_t began;     /* by latency_now() */
         void *buf;          /* the caller's, when it has ended */
         bool has_ended;
         int error;

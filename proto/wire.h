@@ -52,6 +52,7 @@ enum wire_id {
         WIRE_SHOWN,
         WIRE_SERVE,
         WIRE_LOOKUP,
+        WIRE_REPORT,
         N_WIRE_IDS,
 };
 
@@ -161,6 +162,13 @@ enum wire_advice {
         N_WIRE_ADVICES,
 };
 
+/* what the daemon tells of itself (report.h) */
+struct wire_report {
+        struct wire_header header;
+        uint32_t kind;  /* enum report_kind */
+        uint32_t pager; /* for those that each pager makes of what it has: which, from 0; else 0 */
+};
+
 struct wire_reclaim {
         struct wire_header header;
         uint64_t bytes; /* 0: all that is clean */
@@ -244,6 +252,14 @@ struct wire_lookup_reply {
         uint64_t block_size;
 };
 
+/* descriptors: a memory with the report */
+struct wire_report_reply {
+        struct wire_header header;
+        int32_t error;
+        uint32_t pagers; /* there are so many */
+        uint64_t length; /* of the report, bytes */
+};
+
 /* Room for any message. */
 union wire_msg {
         struct wire_header header;
@@ -259,12 +275,14 @@ union wire_msg {
         struct wire_reclaim reclaim;
         struct wire_serve serve;
         struct wire_lookup lookup;
+        struct wire_report report;
         struct wire_reply reply;
         struct wire_stat_reply stat_reply;
         struct wire_pool_stat_reply pool_stat_reply;
         struct wire_reclaim_reply reclaim_reply;
         struct wire_serve_reply serve_reply;
         struct wire_lookup_reply lookup_reply;
+        struct wire_report_reply report_reply;
         uint8_t bytes[WIRE_MSG_MAX];
 };
 

@@ -21,6 +21,7 @@ BEGINS_WITH_ERRNO(wire_open_reply);
 BEGINS_WITH_ERRNO(wire_stat_reply);
 BEGINS_WITH_ERRNO(wire_pool_stat_reply);
 BEGINS_WITH_ERRNO(wire_reclaim_reply);
+BEGINS_WITH_ERRNO(wire_report_reply);
 
 #define BEGINS_WITH_HANDLE(type) static_assert(offsetof(struct type, handle) == offsetof(struct wire_handle, handle), "the handle is at one place")
 

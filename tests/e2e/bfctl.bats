@@ -10,7 +10,7 @@ setup_with_client_of() {
         local pool=$1
 
         shift
-        start_daemon --pool "$pool" --spill-dir "${SPILL_DIR:-$dir}"
+        start_daemon --pool "$pool" --spill-dir "${SPILL_DIR:-$dir}" --socket-mode "${SOCKET_MODE:-600}"
         truncate -s 1M "$dir/file"
         mkfifo "$dir/go"
         "$BFSAY_PROGRAM" "unix:$socket" "open $dir/file rw" "advise 2" "mmap 0 1048576 rw" "$@" "say ready" "wait" >"$dir/said" <"$dir/go" 3>&- &
@@ -42,6 +42,11 @@ field() {
         jq -r ".$1" "$dir/document"
 }
 
+# bfctl has asked, and waits so many seconds before it asks again.
+is_asked_by() {
+        [ "$("$BFCTL_PROGRAM" --json peers | jq '.peers | length')" -eq "$1" ]
+}
+
 bad() {
         run --separate-stderr "$BFCTL_PROGRAM" "$@"
         [ "$status" -eq 2 ]
@@ -62,6 +67,9 @@ bad() {
         says "4.0 KiB"
         [[ ${lines[3]} =~ ^peers\ +2 ]]
         [[ ${lines[4]} =~ ^handles\ +1,\ with\ 1\ mapping ]]
+        [[ ${lines[5]} =~ ^faults\ +3,\ half\ of\ them\ answered\ within\ [0-9.]+\ [num]?s,\ 99\ of\ 100\ within ]]
+        [[ ${lines[6]} =~ ^running\ +for\ [0-9]+\ s,\ with\ [0-9]+\ threads ]]
+        [ "${#lines[@]}" -eq 7 ]
 }
 
 @test "stats, for people: each number exact, sizes also in words" {
@@ -72,9 +80,13 @@ bad() {
         [[ $output =~ pool_bytes\ +1048576\ +1.0\ MiB ]]
         [[ $output =~ resident_bytes\ +12288\ +12.0\ KiB ]]
         [[ $output =~ dirty_bytes\ +4096\ +4.0\ KiB ]]
-        [[ $output =~ loads\ +3 ]]
+        [[ $output =~ loads\ +3\ +[0-9.]+/s ]]
         [[ $output =~ spilled_bytes\ +0\ +0\ B ]]
-        [ "${#lines[@]}" -eq 15 ]
+        [ "${#lines[@]}" -eq 24 ] # 20 numbers, and what took how long
+        [[ ${lines[20]} =~ ^latency\ +count\ +mean\ +p50\ +p90\ +p99\ +p99.9\ +max$ ]]
+        [[ ${lines[21]} =~ ^fault\ +3\ +[0-9.]+\ [num]?s\  ]]
+        [[ ${lines[22]} =~ ^load\ +3\  ]]
+        [[ ${lines[23]} =~ ^store\ +0\ +0\ ns\  ]]
 }
 
 @test "status and stats as JSON" {
@@ -101,13 +113,115 @@ bad() {
         [ "$(field loads)" = 3 ]
         [ "$(field stores)" = 0 ]
         [ "$(field evictions)" = 0 ]
+        [ "$(field latencies.fault.count)" = 3 ]
+        [ "$(field latencies.load.count)" = 3 ]
+        [ "$(field latencies.store.count)" = 0 ]
+        [ "$(field latencies.fault.p50_nsec)" -gt 0 ]
+        [ "$(field latencies.fault.max_nsec)" -ge "$(field latencies.fault.p50_nsec)" ]
+        [ "$(field 'per_second.faults > 0')" = true ]
+}
+
+@test "stats over a time counts what happens in it" {
+        setup_with_client
+        run --separate-stderr "$BFCTL_PROGRAM" --json stats 0.01
+        [ "$status" -eq 0 ]
+        valid stats
+        [ "$(field faults)" = 0 ]
+        [ "$(field resident_bytes)" = 12288 ]
+        [ "$(field latencies.fault.count)" = 0 ]
+        [ "$(field 'seconds >= 0.01')" = true ]
+        "$BFCTL_PROGRAM" --json stats 3 >"$dir/stats" &
+        pids+=($!)
+        soon is_asked_by 3
+        "$BFSAY_PROGRAM" "unix:$socket" "open $dir/file rw" "advise 2" "mmap 0 1048576 rw" "read 0" "write 4096 1" "writeout 3" 3>&-
+        wait "${pids[-1]}"
+        run cat "$dir/stats"
+        valid stats
+        [ "$(field faults)" = 2 ]
+        [ "$(field latencies.store.count)" = 1 ]
+        for seconds in 0 x 4000 ''; do
+                run --separate-stderr "$BFCTL_PROGRAM" stats "$seconds"
+                [ "$status" -eq 2 ]
+                [[ $stderr == "bfctl: \"$seconds\" is no number of seconds"* ]]
+        done
+}
+
+@test "files: what each is and what of it is in RAM" {
+        setup_with_client
+        truncate -s 3M "$dir/other"
+        mkfifo "$dir/hold"
+        "$BFSAY_PROGRAM" "unix:$socket" "open $dir/other ro" "advise 2" "mmap 0 1048576 r" "read 0" "say ready" "wait" >"$dir/said2" <"$dir/hold" 3>&- &
+        pids+=($!)
+        exec {hold}>"$dir/hold"
+        soon grep -q ready "$dir/said2"
+        run --separate-stderr "$BFCTL_PROGRAM" --json files
+        [ "$status" -eq 0 ]
+        [ -z "$stderr" ]
+        valid files
+        [ "$(field 'files | length')" = 2 ]
+        [ "$(field 'files[0].path')" = "$dir/file" ]
+        [ "$(field 'files[0] | .resident_bytes, .dirty_bytes, .faults, .loads, .handles, .size' | tr '\n' ' ')" = '12288 4096 3 3 1 1048576 ' ]
+        [ "$(field 'files[0] | .writable, .shared, .store')" = $'true\nfalse\nfile' ]
+        [ "$(field 'files[0].inode')" = "$(stat -c %i "$dir/file")" ]
+        [ "$(field 'files[1] | .path, .writable, .resident_bytes')" = "$dir/other"$'\nfalse\n4096' ]
+        run --separate-stderr "$BFCTL_PROGRAM" files
+        [ "$status" -eq 0 ]
+        [ "${#lines[@]}" -eq 3 ]
+        [[ ${lines[0]} =~ SIZE\ +RESIDENT\ +DIRTY\ +SPILLED\ +FAULTS/s\ .*FILE$ ]]
+        [[ ${lines[1]} =~ ^\ *1.0\ MiB\ +12.0\ KiB\ +4.0\ KiB\ +0\ B\ .*\ w---\ +"$dir/file"$ ]]
+        [[ ${lines[2]} =~ \ r---\ +"$dir/other"$ ]]
+        run "$BFCTL_PROGRAM" files --sort size
+        [[ ${lines[1]} == *"$dir/other" ]]
+        bad files --sort siez
+        says 'unknown column "siez" (did you mean "size"?'
+        bad status --sort size
+        says '--sort is not for "status"'
+}
+
+@test "peers: pid, uid and command of each client" {
+        setup_with_client
+        run --separate-stderr "$BFCTL_PROGRAM" --json peers
+        [ "$status" -eq 0 ]
+        [ -z "$stderr" ]
+        valid peers
+        [ "$(field 'peers | length')" = 2 ]
+        [ "$(field 'peers[0] | .pid, .uid, .command, .handles, .mappings, .mapped_bytes, .faults' | tr '\n' ' ')" = "${pids[1]} $(id -u) bfsay 1 1 1048576 3 " ]
+        [ "$(field 'peers[1] | .command, .handles')" = $'bfctl\n0' ]
+        run --separate-stderr "$BFCTL_PROGRAM" peers --sort files
+        [ "$status" -eq 0 ]
+        [ "${#lines[@]}" -eq 3 ]
+        [[ ${lines[0]} =~ ^\ *PID\ +UID\ +FILES\ .*COMMAND$ ]]
+        [[ ${lines[1]} =~ ^\ *${pids[1]}\ .*\ 1.0\ MiB\ .*\ bfsay$ ]]
+}
+
+@test "files and peers of others are for root and the daemon's own user" {
+        need_root
+        SOCKET_MODE=666 setup_with_client
+        run $nobody "$BFCTL_PROGRAM" --json files
+        valid files
+        [ "$(field 'files | length')" = 0 ]
+        run $nobody "$BFCTL_PROGRAM" --json peers
+        valid peers
+        [ "$(field 'peers | length')" = 1 ]
+        [ "$(field 'peers[0].uid')" = 65534 ]
+}
+
+@test "reports go with who asked for them" {
+        start_daemon
+        for ((i = 0; i < 5; i++)); do
+                "$BFCTL_PROGRAM" --json files >/dev/null
+        done
+        has_no_reports() {
+                ! ls -l /proc/"$daemon"/fd | grep -q 'bigfiled report'
+        }
+        soon has_no_reports
 }
 
 @test "the schemas refuse what is wrong" {
         start_daemon
         run "$BFCTL_PROGRAM" --json stats
         good=$output
-        for change in 'del(.loads)' '.loads = -1' '.loads = "1"' '.loads = 1.5' '.more = 1' '.schema = "bfctl.stats/2"' '[.]'; do
+        for change in 'del(.loads)' 'del(.latencies.load.count)' '.per_second.loads = -1' '.latencies.more = 1' '.loads = -1' '.loads = "1"' '.loads = 1.5' '.more = 1' '.schema = "bfctl.stats/2"' '[.]'; do
                 output=$(jq "$change" <<<"$good")
                 run valid stats
                 [ "$status" -ne 0 ]
@@ -231,7 +345,7 @@ bad() {
 
 @test "a command line that is wrong: exit status 2" {
         bad
-        says "status, stats or reclaim"
+        says "what is to be done?"
         bad stat
         says '"stat" (did you mean "stats"?'
         bad statsu
@@ -260,7 +374,7 @@ bad() {
         [ "$status" -eq 0 ]
         [ -z "$stderr" ]
         [ "${#lines[@]}" -le 24 ]
-        for word in status stats reclaim --socket --json --version --help; do
+        for word in status stats files peers reclaim --sort --socket --json --version --help; do
                 [[ $output =~ \ $word\  ]]
         done
         run --separate-stderr "$BFCTL_PROGRAM" --version

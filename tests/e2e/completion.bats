@@ -35,6 +35,10 @@ completes() {
         [ "$(completes bfctl rec)" = reclaim ]
         [ "$(completes bfctl --json --socket /x sta | tr '\n' ' ')" = 'stats status ' ]
         [ -n "$(completes bfctl reclaim '')" ]
+        [ -n "$(completes bfctl stats '')" ]
+        [ "$(completes bfctl files --sort res)" = resident ]
+        [ -z "$(completes bfctl peers --sort res)" ]
+        [ "$(completes bfctl --sort pid pe)" = peers ]
         [ -z "$(completes bfctl status '')" ]
         [ "$(completes bfctl status --js)" = --json ]
 }

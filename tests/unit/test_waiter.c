@@ -22,8 +22,9 @@ static char mappings[3], jobs[3];
 
 static char trace[128];
 
-static void on_wake(struct mapping *mapping, uint64_t block) {
-        snprintf(trace + strlen(trace), sizeof(trace) - strlen(trace), "m%d:%d ", (int) ((char *) mapping - mappings), (int) block);
+static void on_wake(struct mapping *mapping, uint64_t block, uint64_t since) {
+        snprintf(trace + strlen(trace), sizeof(trace) - strlen(trace), since ? "m%d:%d@%d " : "m%d:%d ", (int) ((char *) mapping - mappings), (int) block,
+                 (int) since);
 }
 
 static void on_ended(struct job *job, int error) {
@@ -47,9 +48,9 @@ static void test_all_are_told_in_order(void **state) {
         struct waiters waiters = STAILQ_HEAD_INITIALIZER(waiters);
 
         (void) state;
-        assert_int_equal(waiters_add_fault(&waiters, MAPPING(0), 5, false), 0);
+        assert_int_equal(waiters_add_fault(&waiters, MAPPING(0), 5, false, 0), 0);
         add_job(&waiters, 0, 5);
-        assert_int_equal(waiters_add_fault(&waiters, MAPPING(1), 6, false), 0);
+        assert_int_equal(waiters_add_fault(&waiters, MAPPING(1), 6, false, 0), 0);
         add_job(&waiters, 1, 6);
         assert_end(&waiters, -EIO, "m0:5 j0:-5 m1:6 j1:-5 ");
         assert_end(&waiters, 0, "");
@@ -60,14 +61,14 @@ static void test_one_waiter_for_each_mapping_and_block(void **state) {
         struct waiters waiters = STAILQ_HEAD_INITIALIZER(waiters);
 
         (void) state;
-        assert_int_equal(waiters_add_fault(&waiters, MAPPING(0), 5, false), 0);
-        assert_int_equal(waiters_add_fault(&waiters, MAPPING(0), 6, false), 0);
-        assert_int_equal(waiters_add_fault(&waiters, MAPPING(1), 5, false), 0);
-        assert_int_equal(waiters_add_fault(&waiters, MAPPING(0), 5, true), 0);
-        assert_int_equal(waiters_add_fault(&waiters, MAPPING(0), 5, false), 0);
+        assert_int_equal(waiters_add_fault(&waiters, MAPPING(0), 5, false, 7), 0);
+        assert_int_equal(waiters_add_fault(&waiters, MAPPING(0), 6, false, 0), 0);
+        assert_int_equal(waiters_add_fault(&waiters, MAPPING(1), 5, false, 0), 0);
+        assert_int_equal(waiters_add_fault(&waiters, MAPPING(0), 5, true, 8), 0);
+        assert_int_equal(waiters_add_fault(&waiters, MAPPING(0), 5, false, 9), 0);
         assert_true(STAILQ_FIRST(&waiters)->write);
         assert_false(STAILQ_NEXT(STAILQ_FIRST(&waiters), entry)->write);
-        assert_end(&waiters, 0, "m0:5 m0:6 m1:5 ");
+        assert_end(&waiters, 0, "m0:5@7 m0:6 m1:5 "); /* it waits since the first touch */
 }
 
 static void test_a_mapping_that_goes_is_forgotten(void **state) {
@@ -75,13 +76,13 @@ static void test_a_mapping_that_goes_is_forgotten(void **state) {
 
         (void) state;
         for (unsigned i = 0; i < 3; i++) {
-                assert_int_equal(waiters_add_fault(&waiters, MAPPING(i), 5, false), 0);
-                assert_int_equal(waiters_add_fault(&waiters, MAPPING(i), 6, false), 0);
+                assert_int_equal(waiters_add_fault(&waiters, MAPPING(i), 5, false, 0), 0);
+                assert_int_equal(waiters_add_fault(&waiters, MAPPING(i), 6, false, 0), 0);
                 add_job(&waiters, i, 5);
         }
         waiters_remove_mapping(&waiters, MAPPING(0));
         waiters_remove_mapping(&waiters, MAPPING(2));
-        assert_int_equal(waiters_add_fault(&waiters, MAPPING(0), 7, false), 0);
+        assert_int_equal(waiters_add_fault(&waiters, MAPPING(0), 7, false, 0), 0);
         assert_end(&waiters, 0, "j0:0 m1:5 m1:6 j1:0 j2:0 m0:7 ");
 }
 
@@ -90,7 +91,7 @@ static void test_taking_those_of_a_range(void **state) {
 
         (void) state;
         for (uint64_t block = 4; block <= 8; block++) {
-                assert_int_equal(waiters_add_fault(&waiters, MAPPING(0), block, false), 0);
+                assert_int_equal(waiters_add_fault(&waiters, MAPPING(0), block, false, 0), 0);
                 add_job(&waiters, 0, block); /* jobs stay */
         }
         waiters_take_faults(&waiters, 5, 7, &taken);

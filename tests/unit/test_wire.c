@@ -51,6 +51,7 @@ static const struct shape shapes[] = {
         { "SHOWN", 16, 24, 0, 0, "", true },
         { "SERVE", 17, 160, 0, 1, "", false },
         { "LOOKUP", 18, 144, 0, 0, "", false },
+        { "REPORT", 19, 24, 0, 0, "", false },
         { "HELLO reply", 0x8001, 40, 0, 1, "", false },
         { "OPEN reply", 0x8002, 32, 0, 3, "", false },
         { "CLOSE reply", 0x8003, 24, 0, 0, "", true },
@@ -69,6 +70,7 @@ static const struct shape shapes[] = {
         { "SHOWN reply", 0x8010, 24, 0, 0, "", true },
         { "SERVE reply", 0x8011, 24, 0, 3, "", true },
         { "LOOKUP reply", 0x8012, 40, 0, 1, "", true },
+        { "REPORT reply", 0x8013, 32, 0, 1, "", false },
 };
 
 #define N_SHAPES (sizeof(shapes) / sizeof(*shapes))
@@ -259,7 +261,7 @@ static bool row_parse(struct row *row) {
 }
 
 static size_t field_size(const char *name) {
-        static const char *const words[] = { "version", "handle", "advice", "error" };
+        static const char *const words[] = { "version", "handle", "advice", "error", "kind", "pager", "pagers" };
         static const char *const longs[] = { "features", "size", "block_size", "address", "offset", "length", "pool_bytes", "bytes",
                                              "bytes dropped" };
 

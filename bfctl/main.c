@@ -1,111 +1,64 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* bfctl: asks a running bigfiled how it is, and has it make room. */
+/* bfctl: asks a running bigfiled how it is, and has it make room. Here the command line is read, and the command begun. */
 
 #include <getopt.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "address.h"
-#include "bfctl_report.h"
-#include "client.h"
-#include "nearest.h"
-#include "size.h"
-
-#define EXIT_USAGE 2
-#define EXIT_NO_DAEMON 3
+#include "ask.h"
+#include "commands.h"
+#include "complain.h"
 
 /* A daemon that does not answer for so long is hung or stopped, which is worth knowing. */
 #define ANSWER_SECONDS 10
 
 static const char help[] =
-        "Usage: bfctl [--socket PATH] [--json] COMMAND\n"
-        "\n"
-        "Asks a running bigfiled.\n"
+        "Usage: bfctl [OPTION...] COMMAND\n"
         "\n"
         "Commands:\n"
-        "  status           how it is: the pool, what of it is dirty, who uses it\n"
-        "  stats            all its counters\n"
-        "  reclaim [SIZE]   drop clean pages, least recently used first: SIZE bytes of them (also with K, M, G or T), or all.\n"
+        "  status           how it is, in words: healthy, or what is wrong\n"
+        "  stats [SECONDS]  all its counters, rates and latencies, since it began or for so long\n"
+        "  files            the files that are open, and what of them is in RAM\n"
+        "  peers            its clients: pid, uid, command, what they have\n"
+        "  reclaim [SIZE]   drop clean pages: SIZE bytes of them (also with K, M, G or T), or all.\n"
         "                   Only for root and the user that bigfiled runs as\n"
         "\n"
         "Options:\n"
-        "  --socket PATH    where bigfiled listens (default: $BIGFILED_SOCKET, else " ADDRESS_DEFAULT_SOCKET ")\n"
+        "  --sort COLUMN    files, peers: by that column\n"
+        "  --socket PATH    where it listens (default: $BIGFILED_SOCKET, else " ADDRESS_DEFAULT_SOCKET ")\n"
         "  --json           for programs\n"
         "  --version        print the version\n"
         "  -h, --help       print this\n"
         "\n"
         "Exit status: 0 done, 1 it failed, 2 the command line is wrong, 3 bigfiled cannot be reached.\n";
 
-struct bfctl {
-        const char *socket;
-        bool as_json;
-        const struct command *command;
-        uint64_t reclaim_bytes; /* 0: all */
+/* Those of the long options that a command takes. */
+enum {
+        TAKES_SORT = 1u << 0,
+        TAKES_FILE = 1u << 1,
+        TAKES_PEER = 1u << 2,
 };
 
 struct command {
         const char *name;
-        bool has_size; /* a SIZE may follow */
-        bool may_last; /* no limit to the time it takes */
-        int (*run)(const struct bfctl *bfctl, struct bf_client *client);
+        bool has_operand; /* a word may follow */
+        bool may_last;    /* no limit to the time it takes */
+        unsigned takes;
+        bool (*check)(const struct bfctl *bfctl); /* NULL: nothing has to be */
+        int (*run)(struct bfctl *bfctl);
 };
 
-static void __attribute__((format(printf, 1, 2))) complain(const char *format, ...) {
-        va_list args;
-
-        va_start(args, format);
-        fputs("bfctl: ", stderr);
-        vfprintf(stderr, format, args);
-        fputc('\n', stderr);
-        va_end(args);
-}
-
-static int get_report(struct bf_client *client, struct report *ret_report) {
-        int r;
-
-        r = bf_pool_stat(client, &ret_report->pool);
-        return r < 0 ? r : bf_spill_stat(client, &ret_report->spill);
-}
-
-static int run_status(const struct bfctl *bfctl, struct bf_client *client) {
-        struct report report;
-        int r;
-
-        r = get_report(client, &report);
-        if (r == 0)
-                report_status(bfctl->socket, &report, bfctl->as_json);
-        return r;
-}
-
-static int run_stats(const struct bfctl *bfctl, struct bf_client *client) {
-        struct report report;
-        int r;
-
-        r = get_report(client, &report);
-        if (r == 0)
-                report_stats(&report, bfctl->as_json);
-        return r;
-}
-
-static int run_reclaim(const struct bfctl *bfctl, struct bf_client *client) {
-        uint64_t bytes;
-        int r;
-
-        r = bf_pool_reclaim(client, bfctl->reclaim_bytes, &bytes);
-        if (r == 0)
-                report_reclaim(bytes, bfctl->as_json);
-        return r;
-}
-
 static const struct command commands[] = {
-        { "status", false, false, run_status },
-        { "stats", false, false, run_stats },
-        { "reclaim", true, true, run_reclaim },
+        { "status", false, false, 0, NULL, command_status },
+        { "stats", true, true, 0, command_stats_check, command_stats },
+        { "files", false, false, TAKES_SORT, command_files_check, command_files },
+        { "peers", false, false, TAKES_SORT, command_peers_check, command_peers },
+        { "reclaim", true, true, 0, command_reclaim_check, command_reclaim },
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -114,6 +67,7 @@ enum {
         OPTION_SOCKET = 1,
         OPTION_JSON,
         OPTION_VERSION,
+        OPTION_SORT,
         OPTION_HELP = 'h',
 };
 
@@ -121,27 +75,19 @@ static const struct option options[] = {
         { "socket", required_argument, NULL, OPTION_SOCKET },
         { "json", no_argument, NULL, OPTION_JSON },
         { "version", no_argument, NULL, OPTION_VERSION },
+        { "sort", required_argument, NULL, OPTION_SORT },
         { "help", no_argument, NULL, OPTION_HELP },
         { NULL, 0, NULL, 0 },
 };
 
-static void complain_unknown(const char *kind, const char *text, const char *near) {
-        if (near)
-                complain("unknown %s \"%s\" (did you mean \"%s\"? see bfctl --help)", kind, text, near);
-        else
-                complain("unknown %s \"%s\" (see bfctl --help)", kind, text);
-}
+/* --- the command line --------------------------------------------------------------------------------------------------------------------------- */
 
 static void complain_option(const char *text) {
         const char *words[sizeof(options) / sizeof(options[0])];
-        const char *near;
-        char suggestion[64];
 
         for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
                 words[i] = options[i].name;
-        near = nearest_word(text + strspn(text, "-"), words);
-        snprintf(suggestion, sizeof(suggestion), "--%s", near ? near : "");
-        complain_unknown("option", text, near ? suggestion : NULL);
+        complain_unknown("option", text, "--", words);
 }
 
 static void complain_command(const char *text) {
@@ -149,7 +95,7 @@ static void complain_command(const char *text) {
 
         for (size_t i = 0; i < N_COMMANDS; i++)
                 words[i] = commands[i].name;
-        complain_unknown("command", text, nearest_word(text, words));
+        complain_unknown("command", text, "", words);
 }
 
 /* What getopt_long() did not understand. */
@@ -178,6 +124,9 @@ static bool parse_options(int argc, char **argv, struct bfctl *bfctl, int *ret_s
                 case OPTION_JSON:
                         bfctl->as_json = true;
                         break;
+                case OPTION_SORT:
+                        bfctl->sort = optarg;
+                        break;
                 case OPTION_VERSION:
                         puts("bfctl " BFCTL_VERSION);
                         return false;
@@ -191,32 +140,55 @@ static bool parse_options(int argc, char **argv, struct bfctl *bfctl, int *ret_s
         }
 }
 
-static bool parse_command(int n_words, char **words, struct bfctl *bfctl) {
-        if (!*bfctl->socket) {
-                complain("the path of the socket is empty");
-                return false;
-        }
-        if (n_words == 0) {
-                complain("what is to be done? status, stats or reclaim (see bfctl --help)");
-                return false;
-        }
+static const struct command *find_command(const char *name) {
         for (size_t i = 0; i < N_COMMANDS; i++)
-                if (strcmp(words[0], commands[i].name) == 0)
-                        bfctl->command = &commands[i];
-        if (!bfctl->command) {
-                complain_command(words[0]);
-                return false;
-        }
-        if (n_words > 1 + bfctl->command->has_size) {
-                complain("\"%s\" is one word too many (see bfctl --help)", words[1 + bfctl->command->has_size]);
-                return false;
-        }
-        if (n_words == 2 && (size_parse(words[1], &bfctl->reclaim_bytes) < 0 || bfctl->reclaim_bytes == 0)) {
-                complain("\"%s\" is no size (a number of bytes above 0, or with K, M, G or T)", words[1]);
-                return false;
-        }
+                if (strcmp(name, commands[i].name) == 0)
+                        return &commands[i];
+        complain_command(name);
+        return NULL;
+}
+
+static bool takes_options(const struct command *command, const struct bfctl *bfctl) {
+        const struct {
+                const char *name;
+                bool is_given;
+                unsigned bit;
+        } given[] = {
+                { "--sort", bfctl->sort, TAKES_SORT },
+        };
+
+        for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++)
+                if (given[i].is_given && !(command->takes & given[i].bit)) {
+                        complain("%s is not for \"%s\" (see bfctl --help)", given[i].name, command->name);
+                        return false;
+                }
         return true;
 }
+
+/* NULL, having said what is wrong. */
+static const struct command *parse_command(int n_words, char **words, struct bfctl *bfctl) {
+        const struct command *command;
+
+        if (!*bfctl->socket) {
+                complain("the path of the socket is empty");
+                return NULL;
+        }
+        if (n_words == 0) {
+                complain("what is to be done? status, for example (see bfctl --help)");
+                return NULL;
+        }
+        command = find_command(words[0]);
+        if (!command)
+                return NULL;
+        if (n_words > 1 + command->has_operand) {
+                complain("\"%s\" is one word too many (see bfctl --help)", words[1 + command->has_operand]);
+                return NULL;
+        }
+        bfctl->operand = n_words > 1 ? words[1] : NULL;
+        return takes_options(command, bfctl) && (!command->check || command->check(bfctl)) ? command : NULL;
+}
+
+/* --- the command -------------------------------------------------------------------------------------------------------------------------------- */
 
 /* What the alarm says; written before it is set, as a signal handler cannot. */
 static char alarm_text[256];
@@ -236,44 +208,36 @@ static void start_alarm(const char *socket) {
         (void) alarm(ANSWER_SECONDS);
 }
 
-/* Without a userfaultfd, which this program has no use for and its user perhaps no right to. */
-static int connect_daemon(const struct bfctl *bfctl, struct bf_client **ret_client) {
-        struct address address;
-
-        if (address_parse(NULL, bfctl->socket, &address) < 0)
-                return -1;
-        return client_new(&address, ret_client);
-}
-
-static int run(const struct bfctl *bfctl) {
-        struct bf_client *client;
+static int run(const struct command *command, struct bfctl *bfctl) {
         int r;
 
         start_alarm(bfctl->socket);
-        r = connect_daemon(bfctl, &client);
+        r = ask_connect(bfctl->socket, &bfctl->client);
         if (r < 0) {
                 complain("%s", bf_errmsg());
                 return EXIT_NO_DAEMON;
         }
-        if (bfctl->command->may_last)
+        if (command->may_last)
                 (void) alarm(0);
-        r = bfctl->command->run(bfctl, client);
+        r = command->run(bfctl);
         if (r < 0)
                 complain("%s", bf_errmsg());
-        bf_disconnect(client);
+        bf_disconnect(bfctl->client);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv) {
         const char *variable = getenv("BIGFILED_SOCKET");
         struct bfctl bfctl = { .socket = variable && *variable ? variable : ADDRESS_DEFAULT_SOCKET };
+        const struct command *command;
         int status;
 
         if (!parse_options(argc, argv, &bfctl, &status))
                 return status;
-        if (!parse_command(argc - optind, argv + optind, &bfctl))
+        command = parse_command(argc - optind, argv + optind, &bfctl);
+        if (!command)
                 return EXIT_USAGE;
-        status = run(&bfctl);
+        status = run(command, &bfctl);
         if (fflush(stdout) != 0 || ferror(stdout)) {
                 complain("cannot write to standard output");
                 return EXIT_FAILURE;

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "columns.h"
+#include "complain.h"
+
+#define COLUMNS_MAX 16
+
+const struct column *columns_find(const struct columns *columns, const char *name) {
+        const char *names[COLUMNS_MAX + 1] = { NULL };
+        size_t n = 0;
+
+        for (const struct column *column = columns->columns; column->name; column++) {
+                if (strcmp(column->name, name) == 0)
+                        return column;
+                names[n++] = column->name;
+        }
+        complain_unknown("column", name, "", names);
+        return NULL;
+}
+
+static int columns_compare(const void *a, const void *b, void *owner) {
+        const struct column *by = owner;
+        char a_text[COLUMNS_CELL_MAX], b_text[COLUMNS_CELL_MAX];
+
+        if (by->key) {
+                double a_key = by->key(a), b_key = by->key(b);
+
+                return (a_key < b_key) - (a_key > b_key);
+        }
+        by->format(a, a_text);
+        by->format(b, b_text);
+        return strcmp(a_text, b_text);
+}
+
+void columns_sort(const struct column *by, void *lines, size_t n, size_t size) {
+        qsort_r(lines, n, size, columns_compare, (void *) by);
+}
+
+void columns_clean(char *text) {
+        for (; *text; text++)
+                if ((unsigned char) *text < ' ' || *text == 0x7f)
+                        *text = '?';
+}
+
+static void columns_append(const struct column *column, const char *cell, char *text, size_t size) {
+        size_t n = strlen(text);
+        bool is_last = !column[1].name;
+
+        snprintf(text + n, size - n, "%s%*s", n > 0 ? "  " : "", column->is_left ? is_last ? 0 : -column->width : column->width, cell);
+}
+
+static void columns_cut(char *text, size_t width) {
+        size_t n = strlen(text);
+
+        if (width > 0 && n > width)
+                text[width] = '\0';
+}
+
+void columns_write_titles(const struct columns *columns, bool is_wide, size_t width, char *text, size_t size) {
+        *text = '\0';
+        for (const struct column *column = columns->columns; column->name; column++)
+                if (is_wide || !column->is_wide)
+                        columns_append(column, column->title, text, size);
+        columns_cut(text, width);
+}
+
+void columns_write(const struct columns *columns, const void *line, bool is_wide, size_t width, char *text, size_t size) {
+        char cell[COLUMNS_CELL_MAX];
+
+        *text = '\0';
+        for (const struct column *column = columns->columns; column->name; column++) {
+                if (!is_wide && column->is_wide)
+                        continue;
+                column->format(line, cell);
+                columns_clean(cell);
+                columns_append(column, cell, text, size);
+        }
+        columns_cut(text, width);
+}

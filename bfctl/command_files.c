@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* bfctl files: which files are open, and what of each is in RAM. */
+
+#include <stdio.h>
+#include <time.h>
+
+#include "commands.h"
+#include "json.h"
+#include "lines.h"
+
+#define FILES_TEXT_MAX 1024
+
+/* Rates are over all the time that the daemon has run: for those of now there is bfctl top. */
+static int files_ask(struct bfctl *bfctl, struct file_lines *ret) {
+        const struct file_lines none = { .lines = NULL };
+        struct report_stats stats;
+        int r;
+
+        r = ask_stats(bfctl->client, &stats);
+        if (r == 0)
+                r = file_lines_ask(bfctl->client, ret);
+        if (r == 0)
+                file_lines_rate(ret, &none, (double) stats.uptime_nsec / 1e9);
+        return r;
+}
+
+static void files_words(const struct file_lines *files) {
+        char text[FILES_TEXT_MAX];
+
+        columns_write_titles(&file_columns, true, 0, text, sizeof(text));
+        puts(text);
+        for (size_t i = 0; i < files->n; i++) {
+                columns_write(&file_columns, &files->lines[i], true, 0, text, sizeof(text));
+                puts(text);
+        }
+        if (files->n_silent > 0)
+                printf("(%u threads for page faults wait in the kernel for what a client holds: their files are not shown)\n", files->n_silent);
+}
+
+static void files_json_line(struct json_object *json, const struct report_file *file) {
+        json_add_text(json, "path", file->path);
+        json_add_number(json, "number", file->number);
+        json_add_number(json, "device", file->device);
+        json_add_number(json, "inode", file->inode);
+        json_add_number(json, "uid", file->uid);
+        json_add_text(json, "store", file->store);
+        json_add_bool(json, "shared", file->flags & REPORT_FILE_SHARED);
+        json_add_bool(json, "huge", file->flags & REPORT_FILE_HUGE);
+        json_add_bool(json, "writable", file->flags & REPORT_FILE_WRITABLE);
+        json_add_bool(json, "truncated", file->flags & REPORT_FILE_TRUNCATED);
+        json_add_number(json, "size", file->size);
+        json_add_number(json, "block_size", file->block_size);
+        json_add_number(json, "resident_bytes", file->resident_bytes);
+        json_add_number(json, "dirty_bytes", file->dirty_bytes);
+        json_add_number(json, "spilled_bytes", file->spilled_bytes);
+        json_add_number(json, "handles", file->handles);
+        json_add_number(json, "pager", file->pager);
+        json_add_number(json, "faults", file->faults);
+        json_add_number(json, "loads", file->loads);
+        json_add_number(json, "stores", file->stores);
+        json_add_number(json, "evictions", file->evictions);
+}
+
+static void files_json(const struct file_lines *files) {
+        struct json_object *json = json_new("bfctl.files/1"), *array;
+
+        json_add_number(json, "silent_pagers", files->n_silent);
+        array = json_add_array(json, "files");
+        for (size_t i = 0; i < files->n; i++)
+                files_json_line(json_append_object(array), &files->lines[i].file);
+        json_print(json);
+}
+
+bool command_files_check(const struct bfctl *bfctl) {
+        return !bfctl->sort || columns_find(&file_columns, bfctl->sort);
+}
+
+int command_files(struct bfctl *bfctl) {
+        struct file_lines files;
+        int r;
+
+        r = files_ask(bfctl, &files);
+        if (r < 0)
+                return r;
+        columns_sort(columns_find(&file_columns, bfctl->sort ? bfctl->sort : file_columns.sort), files.lines, files.n, sizeof(files.lines[0]));
+        if (bfctl->as_json)
+                files_json(&files);
+        else
+                files_words(&files);
+        file_lines_fini(&files);
+        return 0;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* bfctl peers: who is connected. */
+
+#include <stdio.h>
+
+#include "commands.h"
+#include "json.h"
+#include "lines.h"
+
+#define PEERS_TEXT_MAX 1024
+
+static void peers_rate(struct peer_lines *peers) {
+        for (size_t i = 0; i < peers->n; i++)
+                peers->lines[i].faults_per_second =
+                        peers->lines[i].age_nsec > 0 ? (double) peers->lines[i].faults * 1e9 / (double) peers->lines[i].age_nsec : 0.0;
+}
+
+static void peers_words(const struct peer_lines *peers) {
+        char text[PEERS_TEXT_MAX];
+
+        columns_write_titles(&peer_columns, true, 0, text, sizeof(text));
+        puts(text);
+        for (size_t i = 0; i < peers->n; i++) {
+                columns_write(&peer_columns, &peers->lines[i], true, 0, text, sizeof(text));
+                puts(text);
+        }
+        if (peers->n_silent > 0)
+                printf("(%u threads for page faults wait in the kernel for what a client holds: what clients have there is not counted)\n",
+                       peers->n_silent);
+}
+
+static void peers_json_line(struct json_object *json, const struct peer_line *line) {
+        json_add_number(json, "id", line->peer.id);
+        json_add_number(json, "pid", (uint64_t) line->peer.pid);
+        json_add_number(json, "uid", line->peer.uid);
+        json_add_text(json, "command", line->peer.command);
+        json_add_real(json, "age_seconds", (double) line->age_nsec / 1e9);
+        json_add_number(json, "handles", line->peer.handles);
+        json_add_number(json, "mappings", line->peer.mappings);
+        json_add_number(json, "mapped_bytes", line->mapped_bytes);
+        json_add_number(json, "faults", line->faults);
+        json_add_number(json, "requests", line->peer.requests);
+}
+
+static void peers_json(const struct peer_lines *peers) {
+        struct json_object *json = json_new("bfctl.peers/1"), *array;
+
+        json_add_number(json, "silent_pagers", peers->n_silent);
+        array = json_add_array(json, "peers");
+        for (size_t i = 0; i < peers->n; i++)
+                peers_json_line(json_append_object(array), &peers->lines[i]);
+        json_print(json);
+}
+
+bool command_peers_check(const struct bfctl *bfctl) {
+        return !bfctl->sort || columns_find(&peer_columns, bfctl->sort);
+}
+
+int command_peers(struct bfctl *bfctl) {
+        struct peer_lines peers;
+        int r;
+
+        r = peer_lines_ask(bfctl->client, &peers);
+        if (r < 0)
+                return r;
+        peers_rate(&peers);
+        columns_sort(columns_find(&peer_columns, bfctl->sort ? bfctl->sort : peer_columns.sort), peers.lines, peers.n, sizeof(peers.lines[0]));
+        if (bfctl->as_json)
+                peers_json(&peers);
+        else
+                peers_words(&peers);
+        peer_lines_fini(&peers);
+        return 0;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "errmsg.h"
+#include "lines.h"
+
+/* --- asking ------------------------------------------------------------------------------------------------------------------------------------- */
+
+int file_lines_ask(struct bf_client *client, struct file_lines *ret) {
+        struct answer answer;
+        struct file_line *lines;
+        int r;
+
+        r = ask(client, REPORT_FILES, sizeof(struct report_file), &answer);
+        if (r < 0)
+                return r;
+        lines = calloc(answer.n + 1, sizeof(*lines));
+        for (size_t i = 0; lines && i < answer.n; i++)
+                lines[i].file = *answer_file(&answer, i);
+        answer_fini(&answer);
+        if (!lines)
+                return errmsg_fail(-ENOMEM, NULL, "cannot list files");
+        *ret = (struct file_lines) { .lines = lines, .n = answer.n, .n_silent = answer.n_silent };
+        return 0;
+}
+
+static struct peer_line *peer_lines_find(const struct peer_lines *lines, uint64_t id) {
+        for (size_t i = 0; i < lines->n; i++)
+                if (lines->lines[i].peer.id == id)
+                        return &lines->lines[i];
+        return NULL;
+}
+
+static int peer_lines_add_handles(struct bf_client *client, struct peer_lines *lines) {
+        struct answer answer;
+        int r;
+
+        r = ask(client, REPORT_HANDLES, sizeof(struct report_handle), &answer);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < answer.n; i++) {
+                const struct report_handle *handle = answer_handle(&answer, i);
+                struct peer_line *line = peer_lines_find(lines, handle->peer);
+
+                if (!line)
+                        continue;
+                line->mapped_bytes += handle->mapped_bytes;
+                line->faults += handle->faults;
+        }
+        lines->n_silent = answer.n_silent;
+        answer_fini(&answer);
+        return 0;
+}
+
+static uint64_t peer_lines_now(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
+}
+
+int peer_lines_ask(struct bf_client *client, struct peer_lines *ret) {
+        uint64_t now = peer_lines_now();
+        struct peer_lines lines;
+        struct answer answer;
+        int r;
+
+        r = ask(client, REPORT_PEERS, sizeof(struct report_peer), &answer);
+        if (r < 0)
+                return r;
+        lines = (struct peer_lines) { .lines = calloc(answer.n + 1, sizeof(struct peer_line)), .n = answer.n };
+        for (size_t i = 0; lines.lines && i < answer.n; i++) {
+                const struct report_peer *peer = answer_peer(&answer, i);
+
+                lines.lines[i] = (struct peer_line) { .peer = *peer, .age_nsec = now > peer->since_nsec ? now - peer->since_nsec : 0 };
+        }
+        answer_fini(&answer);
+        r = lines.lines ? peer_lines_add_handles(client, &lines) : errmsg_fail(-ENOMEM, NULL, "cannot list clients");
+        if (r < 0) {
+                peer_lines_fini(&lines);
+                return r;
+        }
+        *ret = lines;
+        return 0;
+}
+
+void file_lines_fini(struct file_lines *lines) {
+        free(lines->lines);
+        *lines = (struct file_lines) { .lines = NULL };
+}
+
+void peer_lines_fini(struct peer_lines *lines) {
+        free(lines->lines);
+        *lines = (struct peer_lines) { .lines = NULL };
+}
+
+/* --- rates -------------------------------------------------------------------------------------------------------------------------------------- */
+
+/* A count that was not there before, or began anew, is all of this time. */
+static double lines_rate(uint64_t now, uint64_t before, double seconds) {
+        return seconds > 0.0 ? (double) (now >= before ? now - before : now) / seconds : 0.0;
+}
+
+static const struct report_file *file_lines_before(const struct file_lines *before, const struct report_file *file) {
+        for (size_t i = 0; i < before->n; i++)
+                if (before->lines[i].file.number == file->number && before->lines[i].file.inode == file->inode)
+                        return &before->lines[i].file;
+        return NULL;
+}
+
+void file_lines_rate(struct file_lines *now, const struct file_lines *before, double seconds) {
+        for (size_t i = 0; i < now->n; i++) {
+                struct file_line *line = &now->lines[i];
+                const struct report_file *file = file_lines_before(before, &line->file);
+
+                line->faults_per_second = lines_rate(line->file.faults, file ? file->faults : 0, seconds);
+                line->loads_per_second = lines_rate(line->file.loads, file ? file->loads : 0, seconds);
+                line->stores_per_second = lines_rate(line->file.stores, file ? file->stores : 0, seconds);
+        }
+}
+
+void peer_lines_rate(struct peer_lines *now, const struct peer_lines *before, double seconds) {
+        for (size_t i = 0; i < now->n; i++) {
+                struct peer_line *line = &now->lines[i];
+                const struct peer_line *peer = peer_lines_find(before, line->peer.id);
+
+                line->faults_per_second = lines_rate(line->faults, peer ? peer->faults : 0, seconds);
+        }
+}
+
+/* --- names -------------------------------------------------------------------------------------------------------------------------------------- */
+
+bool file_line_is(const struct file_line *line, const char *name) {
+        const char *path = line->file.path, *last = strrchr(path, '/');
+        struct stat stat_buf;
+
+        if (strcmp(path, name) == 0 || (last && strcmp(last + 1, name) == 0))
+                return true;
+        return stat(name, &stat_buf) == 0 && stat_buf.st_dev == line->file.device && stat_buf.st_ino == line->file.inode;
+}
