@@ -14,10 +14,11 @@
 
 /* So much is read ahead at the most, or this share of the pool; a step of it is short, as faults wait for its end. */
 #define AHEAD_WINDOW_BYTES (UINT64_C(2) << 20)
-#define AHEAD_WINDOW_EAGER_BYTES (UINT64_C(8) << 20) /* of who says that he reads in order */
+#define AHEAD_WINDOW_EAGER_BYTES (UINT64_C(8) << 20) /* of who says that he reads in order; and where each request goes to the disk, which is to have several */
 #define AHEAD_WINDOW_BLOCKS_MIN UINT64_C(4) /* of large ones */
 #define AHEAD_POOL_SHARE 16
 #define AHEAD_STEP_BYTES (UINT64_C(256) << 10)
+#define AHEAD_STEP_DIRECT_BYTES (UINT64_C(1) << 20) /* what is read without the page cache takes no time here */
 #define AHEAD_BACKGROUND_BYTES (UINT64_C(1) << 20) /* blocks as large as this are read by another thread, also if they are cached: that takes long */
 #define AHEAD_STEP_SINGLES 16u /* blocks that do not lie side by side */
 
@@ -42,11 +43,15 @@ static uint64_t ahead_min(uint64_t a, uint64_t b) {
         return a < b ? a : b;
 }
 
+static uint64_t ahead_run_bytes(const struct fileh *fileh) {
+        return fileh->is_direct ? AHEAD_STEP_DIRECT_BYTES : AHEAD_STEP_BYTES;
+}
+
 /* --- in the background -------------------------------------------------------------------------------------------------------------------------- */
 
 /* How many of the range's next blocks are EMPTY and lie side by side; 0: the next one is not to be loaded. */
 static uint64_t ahead_run(const struct fileh *fileh, const struct ahead_range *range) {
-        uint64_t n_max = ahead_min(range->n, AHEAD_STEP_BYTES >> fileh->block_shift), n = 0;
+        uint64_t n_max = ahead_min(range->n, ahead_run_bytes(fileh) >> fileh->block_shift), n = 0;
 
         if (range->stride != 1 && range->stride != -1)
                 n_max = 1;
@@ -93,7 +98,7 @@ static bool ahead_load(struct fileh *fileh, const struct ahead_range *range, uin
 
 /* Reads by other threads take no time here. */
 static uint64_t ahead_step_bytes(const struct fileh *fileh) {
-        return fileh->block_size >= AHEAD_BACKGROUND_BYTES ? AHEAD_WINDOW_EAGER_BYTES : AHEAD_STEP_BYTES;
+        return fileh->block_size >= AHEAD_BACKGROUND_BYTES || fileh->is_direct ? AHEAD_WINDOW_EAGER_BYTES : AHEAD_STEP_BYTES;
 }
 
 static void ahead_range_step(struct fileh *fileh, struct ahead_range *range) {
@@ -148,7 +153,7 @@ static struct ahead *ahead_get(struct fileh *fileh) {
 static struct stream_bounds ahead_bounds(const struct mapping *mapping) {
         const struct fileh *fileh = mapping->fileh;
         bool is_eager = fileh->advice == WIRE_ADVICE_SEQUENTIAL;
-        uint64_t window = is_eager ? AHEAD_WINDOW_EAGER_BYTES : AHEAD_WINDOW_BYTES;
+        uint64_t window = is_eager || fileh->is_direct ? AHEAD_WINDOW_EAGER_BYTES : AHEAD_WINDOW_BYTES;
         uint64_t end = (mapping->offset + mapping->length) >> fileh->block_shift;
 
         if (window < AHEAD_WINDOW_BLOCKS_MIN << fileh->block_shift)

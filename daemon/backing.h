@@ -15,4 +15,8 @@ struct backing {
 /* A regular file or block device, opened for what is asked. -ENODEV, -EBADF; -EINVAL: O_APPEND or O_PATH. */
 int backing_check(int fd, bool readonly, struct backing *ret);
 
+/* The same file once more, for direct I/O, as its file system has it: in blocks of 4096 bytes at the most, and so that a write that a daemon left under way can be waited for (store_file.c),
+ * which a block device has no way to. -EINVAL: it is something else; -EOPNOTSUPP. */
+int backing_check_direct(int fd, bool readonly, const struct backing *file);
+
 #endif

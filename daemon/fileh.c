@@ -158,6 +158,14 @@ static int fileh_recall_writer(struct fileh *fileh, const struct fileh_params *p
         return fileh_set_user(fileh, (uid_t) (writer - 1));
 }
 
+static int fileh_build_store_file(struct fileh *fileh, const struct fileh_params *params) {
+        const struct store_fds fds = { params->fd, params->direct_fd };
+
+        fileh->is_direct = params->direct_fd >= 0;
+        fileh->is_direct_refused = params->is_direct_refused;
+        return store_file_new(fileh->pager->ring, fileh->pager->views, &fds, params->is_writable, &fileh->store);
+}
+
 /* Takes params->store or params->fd if it succeeds. */
 static int fileh_build_store(struct fileh *fileh, const struct fileh_params *params) {
         struct pager *pager = fileh->pager;
@@ -168,7 +176,7 @@ static int fileh_build_store(struct fileh *fileh, const struct fileh_params *par
                 return 0;
         }
         if (!params->served)
-                return store_file_new(pager->ring, pager->views, params->fd, params->is_writable, &fileh->store);
+                return fileh_build_store_file(fileh, params);
         r = store_ops_new(pager, params->served, &fileh->store);
         if (r == 0)
                 ring_close(pager->ring, params->fd);
@@ -198,6 +206,8 @@ static int fileh_build(struct fileh *fileh, const struct fileh_params *params) {
         if (r < 0)
                 goto fail_id;
         r = fileh_build_store(fileh, params);
+        if (r == 0 && params->memory_fd >= 0)
+                store_settle(fileh->store);
         if (r == 0)
                 return 0;
 

@@ -57,7 +57,9 @@ struct fileh {
         struct ledger_file ledger;
         struct pagemap map;
         struct store *store;
-        bool is_served; /* by a client process */
+        bool is_served;         /* by a client process */
+        bool is_direct;         /* its reads and writes pass the page cache by */
+        bool is_direct_refused; /* they were to */
         struct spill_file spill;
         enum wire_advice advice;
         struct ahead *ahead; /* ahead.c; NULL: nothing was read ahead yet */
@@ -126,13 +128,15 @@ struct fileh_params {
         uint64_t size;
         uint64_t block_size;
         int fd;
-        struct store *store; /* taken in its place; NULL: fd is a file */
+        struct store *store;    /* taken in its place; NULL: fd is a file */
+        int direct_fd;          /* the same file, for direct I/O; -1: there is none */
+        bool is_direct_refused; /* there was to be one */
         int memory_fd; /* borrowed; of a daemon that is gone, whose pages are taken up; -1: a new memory */
         int ledger_fd; /* the same */
         int spill_fd;  /* the same; -1: none came with it */
 };
 
-/* Takes params->fd, or params->store, if it succeeds. The caller holds it, until fileh_unref(). */
+/* Takes params->fd and direct_fd, or params->store, if it succeeds. The caller holds it, until fileh_unref(). */
 int fileh_new(struct pager *pager, const struct fileh_params *params, struct fileh **ret);
 
 void fileh_ref(struct fileh *fileh);

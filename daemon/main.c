@@ -185,6 +185,7 @@ static int main_serve(struct daemon *d) {
                 main_open_roster(d, params.listen_fd);
         }
         params.lend_fd = main_open_device(d);
+        params.is_direct = d->options.is_direct;
         r = server_new(&params, &d->server);
         if (r < 0) {
                 log_error("cannot serve: %s", strerror(-r));

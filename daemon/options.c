@@ -46,6 +46,8 @@ const struct option_row options_table[] = {
           &option_type_limit, LIMIT(ACCOUNT_MAPPINGS) },
         { "uid-dirty", "SIZE", "dirty pages that they may have together, or none: more wait as for room-timeout",
           "a size of at least 2M, like 64M or 1G, or none", NULL, "none", OPTION_RELOADED, &option_type_limit_bytes, LIMIT(ACCOUNT_DIRTY_BYTES) },
+        { "direct-io", "yes|no", "pass the page cache by: files are opened for direct I/O where their system has it", "yes or no", "no", NULL, OPTION_RESTART,
+          &option_type_yes_no, FIELD(is_direct) },
         { "lend", "yes|no", "lend /dev/userfaultfd to clients: without it they need the privilege themselves", "yes or no", "yes", NULL, OPTION_RESTART,
           &option_type_yes_no, FIELD(lends) },
         { "allow-nbd", "URI...", "files served by NBD that clients may open: how their URIs begin", "a list of what URIs like nbd://host/ or nbd+unix:///?socket=/path begin with, or none",

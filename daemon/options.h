@@ -41,6 +41,7 @@ struct options {
         bool lends;
         const char *allow_nbd; /* of its source; NULL: no server */
         bool served_group;
+        bool is_direct;
         enum log_level log_level;
         const char *config; /* of its source; NULL: not said */
         int ready_fd;       /* -1: none */

@@ -237,6 +237,7 @@ static void peer_on_hello(struct peer *peer, struct chan_packet *packet) {
         reply.msg.hello_reply.error = r;
         reply.msg.hello_reply.version = WIRE_VERSION;
         reply.msg.hello_reply.features = hello->features & WIRE_FEATURES;
+        reply.msg.header.flags = peer->host->is_direct ? WIRE_HELLO_DIRECT : 0;
         reply.msg.hello_reply.pool_bytes = peer->host->commons->pool.bytes;
         peer_answer(peer, &reply);
         if (!peer->has_greeted)
@@ -269,6 +270,7 @@ static struct request peer_request(const struct peer *peer, const struct chan_pa
                 .memory_fd = -1,
                 .ledger_fd = -1,
                 .spill_fd = -1,
+                .direct_fd = -1,
         };
 }
 
@@ -313,18 +315,40 @@ static int peer_judge_file(struct peer *peer, const struct chan_packet *packet, 
         return r;
 }
 
+/* What direct I/O needs, or else it is done without. */
+static int peer_take_direct(struct chan_packet *packet, struct request *request) {
+        unsigned flags = packet->msg.header.flags, last = packet->n_fds - 1;
+        int r;
+
+        request->is_direct_refused = flags & WIRE_OPEN_DIRECT_REFUSED;
+        if (!(flags & WIRE_OPEN_DIRECT))
+                return 0;
+        r = backing_check_direct(packet->fds[last], flags & WIRE_OPEN_READONLY, &(struct backing) { request->identity.device, request->identity.inode });
+        if (r == -EOPNOTSUPP)
+                request->is_direct_refused = true;
+        else if (r == 0)
+                request->direct_fd = chan_packet_take(packet, last);
+        return r == -EOPNOTSUPP ? 0 : r;
+}
+
 /* The descriptors of OPEN and ADOPT, taken out of the packet into the request if they are what they should be. What another daemon allowed is not
  * refused. */
 static int peer_take_files(struct peer *peer, struct chan_packet *packet, struct request *request) {
+        bool is_adopt = packet->msg.header.id == WIRE_ADOPT;
+        unsigned n_fds = packet->n_fds - !!(packet->msg.header.flags & WIRE_OPEN_DIRECT); /* without that one */
         int r;
 
+        if (n_fds < (is_adopt ? 4 : 2) || n_fds > (is_adopt ? 5 : 2))
+                return -EINVAL;
         if (peer->n_handles > WIRE_HANDLES_MAX)
                 return -EMFILE;
-        if (account_is_over(peer->account, ACCOUNT_HANDLES) && packet->msg.header.id != WIRE_ADOPT)
+        if (account_is_over(peer->account, ACCOUNT_HANDLES) && !is_adopt)
                 return peer_refuse_more(peer, ACCOUNT_HANDLES, "handles", "uid-handles");
         r = peer_judge_file(peer, packet, request);
         if (r == 0)
                 r = uffd_check(packet->fds[1]);
+        if (r == 0)
+                r = peer_take_direct(packet, request);
         if (r < 0)
                 return r;
         r = served_of_token(&peer->host->commons->served, packet->fds[0], crew_choose(peer->host->crew, peer->cred.uid), &request->served);
@@ -332,10 +356,10 @@ static int peer_take_files(struct peer *peer, struct chan_packet *packet, struct
                 return r;
         request->file_fd = chan_packet_take(packet, 0);
         request->uffd = chan_packet_take(packet, 1);
-        if (packet->msg.header.id == WIRE_ADOPT) {
+        if (is_adopt) {
                 request->memory_fd = chan_packet_take(packet, 2);
                 request->ledger_fd = chan_packet_take(packet, 3);
-                if (packet->n_fds > 4)
+                if (n_fds > 4)
                         request->spill_fd = chan_packet_take(packet, 4);
         }
         return 0;

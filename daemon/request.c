@@ -53,6 +53,7 @@ static bool request_block_size_is_valid(uint64_t block_size, bool huge) {
 
 /* The fileh gets a second user. */
 static int request_join(struct request *request, struct fileh *fileh, const struct fileh_params *params) {
+        const struct store_fds fds = { request->file_fd, request->direct_fd };
         int r;
 
         if (!params->is_writable)
@@ -62,10 +63,13 @@ static int request_join(struct request *request, struct fileh *fileh, const stru
                 r = fileh_set_writer(fileh, params->uid);
         if (r < 0)
                 return r;
-        r = store_add_writer(fileh->store, request->file_fd);
-        if (r == 0)
-                request->file_fd = -1;
-        return r;
+        r = store_add_writer(fileh->store, &fds);
+        if (r < 0)
+                return r;
+        request->file_fd = request->direct_fd = -1;
+        if (params->memory_fd >= 0)
+                store_settle(fileh->store);
+        return 0;
 }
 
 static int request_new_fileh(struct pager *pager, struct request *request, const struct fileh_params *params, struct fileh **ret) {
@@ -78,7 +82,7 @@ static int request_new_fileh(struct pager *pager, struct request *request, const
         if (params->store)
                 request->store = NULL;
         else
-                request->file_fd = -1;
+                request->file_fd = request->direct_fd = -1;
         if (params->memory_fd >= 0)
                 r = adopt_new(fileh);
         else
@@ -143,6 +147,8 @@ static bool request_open_params(const struct request *request, struct fileh_para
                 .size = open->size,
                 .block_size = open->block_size,
                 .fd = request->file_fd,
+                .direct_fd = request->direct_fd,
+                .is_direct_refused = request->is_direct_refused,
                 .memory_fd = -1,
                 .ledger_fd = -1,
                 .spill_fd = -1,
@@ -187,7 +193,7 @@ static struct request_hold *request_hold(struct pager *pager, struct request *re
         if (!hold)
                 return NULL;
         *hold = (struct request_hold) { .job = { .step = request_hold_step }, .pager = pager, .request = *request };
-        request->file_fd = request->uffd = -1;
+        request->file_fd = request->uffd = request->direct_fd = -1;
         request->route = NULL;
         request->store = NULL;
         request->served = NULL;
@@ -568,7 +574,7 @@ void request_release(struct commons *commons, struct request *request) {
 }
 
 unsigned request_take_fds(struct request *request, int fds[static WIRE_FDS_MAX]) {
-        int *all[] = { &request->file_fd, &request->uffd, &request->memory_fd, &request->ledger_fd, &request->spill_fd };
+        int *all[] = { &request->file_fd, &request->uffd, &request->memory_fd, &request->ledger_fd, &request->spill_fd, &request->direct_fd };
         unsigned n = 0;
 
         for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {

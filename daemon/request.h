@@ -33,6 +33,8 @@ struct request {
         int memory_fd; /* of WIRE_ADOPT alone */
         int ledger_fd;
         int spill_fd; /* the same; -1: none came */
+        int direct_fd; /* -1: there is none */
+        bool is_direct_refused; /* there was to be one */
 };
 
 /* Answers it, now or later. */

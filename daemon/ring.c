@@ -116,6 +116,10 @@ void ring_read(struct ring *ring, struct ring_op *op, int fd, bool may_block, vo
         ring->n_pending++;
 }
 
+void ring_read_direct(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t length, uint64_t offset) {
+        ring_read_queued(ring, op, fd, false, buf, length, offset);
+}
+
 void ring_read_events(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t length) {
         ring_read_queued(ring, op, fd, false, buf, length, 0);
 }
@@ -147,6 +151,14 @@ void ring_punch(struct ring *ring, struct ring_op *op, int fd, uint64_t offset, 
         struct io_uring_sqe *sqe = ring_sqe(ring);
 
         io_uring_prep_fallocate(sqe, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t) offset, (off_t) length);
+        ring_set_may_block(sqe, true);
+        ring_begin(ring, sqe, op);
+}
+
+void ring_allocate(struct ring *ring, struct ring_op *op, int fd, uint64_t offset, uint64_t length) {
+        struct io_uring_sqe *sqe = ring_sqe(ring);
+
+        io_uring_prep_fallocate(sqe, fd, FALLOC_FL_KEEP_SIZE, offset, length);
         ring_set_may_block(sqe, true);
         ring_begin(ring, sqe, op);
 }

@@ -31,6 +31,8 @@ void ring_free(struct ring *ring);
  * is cached.
  */
 void ring_read(struct ring *ring, struct ring_op *op, int fd, bool may_block, void *buf, size_t length, uint64_t offset);
+/* The same of a file that is open for direct I/O, where all is a multiple of its file system's blocks. Written by ring_write(). */
+void ring_read_direct(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t length, uint64_t offset);
 void ring_write(struct ring *ring, struct ring_op *op, int fd, bool may_block, const void *buf, size_t length, uint64_t offset);
 bool ring_may_block(int fd);
 
@@ -44,6 +46,7 @@ void ring_poll(struct ring *ring, struct ring_op *op, int fd); /* until it can b
 
 /* On files of our own, by a kernel thread, as it may wait for the disk: opening, and giving a range back to the file system. */
 void ring_open(struct ring *ring, struct ring_op *op, int dir_fd, const char *path, int flags, unsigned mode); /* path lives till the end */
+void ring_allocate(struct ring *ring, struct ring_op *op, int fd, uint64_t offset, uint64_t length);
 void ring_punch(struct ring *ring, struct ring_op *op, int fd, uint64_t offset, uint64_t length);
 
 /* Closes a descriptor, which it takes: of a file served by another process, close(2) waits for that one, perhaps for ever. */

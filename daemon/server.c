@@ -217,7 +217,7 @@ int server_new(const struct server_params *params, struct server **ret) {
                 return -ENOMEM;
         *server = (struct server) {
                 .host = { .loop = params->loop, .commons = params->commons, .crew = params->crew, .lend_fd = params->lend_fd,
-                          .allow_nbd = params->allow_nbd, .report = server_on_report, .gone = server_on_gone },
+                          .allow_nbd = params->allow_nbd, .is_direct = params->is_direct, .report = server_on_report, .gone = server_on_gone },
                 .params = *params,
                 .reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
         };

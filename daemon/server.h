@@ -20,6 +20,7 @@ struct server_params {
         int listen_fd;  /* taken; -1: it serves private_fd alone */
         int private_fd; /* taken; the server quits the loop when that peer is gone; -1: none */
         int lend_fd;    /* taken; /dev/userfaultfd, or -1 */
+        bool is_direct; /* files are to be opened for direct I/O */
         const char *const *allow_nbd; /* see peer.h; borrowed */
         struct status *status; /* borrowed; told when clients come and go, or were answered; NULL: none */
 };

@@ -38,7 +38,7 @@ int spill_file_init(struct spill_file *file, struct ring *ring, int fd, uint64_t
         r = spill_file_stat(fd, &st);
         if (r < 0)
                 return r;
-        r = store_file_new(ring, NULL, fd, true, &store);
+        r = store_file_new(ring, NULL, &(struct store_fds) { .fd = fd, .direct_fd = -1 }, true, &store);
         if (r < 0)
                 return r;
         *file = (struct spill_file) { .store = store, .ring = ring, .fd = fd, .device = spill_file_device(&st), .inode = st.stx_ino };

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "nbd_line.h"
 #include "ring.h"
@@ -29,6 +30,15 @@ struct store_request {
                 struct ring_op op;
                 struct nbd_order order;
         };
+        bool is_cached; /* through the page cache, whatever else there is */
+        void (*on)(struct store_request *request);
+        STAILQ_ENTRY(store_request) entry;
+};
+
+/* What a client opened. */
+struct store_fds {
+        int fd;
+        int direct_fd; /* the same file, for direct I/O; -1: all goes through the page cache */
 };
 
 struct store {
@@ -43,7 +53,7 @@ struct store_kind {
         void (*write)(struct store *store, struct store_request *request);
         void (*sync)(struct store *store, struct store_request *request); /* what was written is on stable storage when it ends */
         void (*free)(struct store *store);                                /* no request is under way */
-        int (*add_writer)(struct store *store, int fd);                   /* another client opened it for writing; takes fd if it succeeds */
+        int (*add_writer)(struct store *store, const struct store_fds *fds); /* another client opened it for writing; takes fds if it succeeds */
         int (*fd)(const struct store *store);                             /* of the file, the store's; NULL: there is none */
         const char *(*path)(const struct store *store);                   /* for messages; NULL: that of the descriptor */
         bool forgets; /* what was written, and not synced, may be gone while no daemon looks */
@@ -55,6 +65,8 @@ struct store_kind {
          * be NULL, too. */
         const void *(*view)(struct store *store, uint64_t offset, uint32_t length);
         void (*viewed)(struct store *store, bool was_there);
+
+        void (*settle)(struct store *store); /* NULL: nothing that a daemon began goes on without it */
 };
 
 static inline void store_read(struct store *store, struct store_request *request) {
@@ -95,8 +107,14 @@ static inline bool store_is_exact(const struct store *store) {
         return store->kind->is_exact;
 }
 
-static inline int store_add_writer(struct store *store, int fd) {
-        return store->kind->add_writer(store, fd);
+static inline int store_add_writer(struct store *store, const struct store_fds *fds) {
+        return store->kind->add_writer(store, fds);
+}
+
+/* Another daemon may have left writes under way: those that come now begin when they have ended. */
+static inline void store_settle(struct store *store) {
+        if (store->kind->settle)
+                store->kind->settle(store);
 }
 
 static inline void store_free(struct store *store) {

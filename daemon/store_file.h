@@ -10,7 +10,7 @@
 
 struct views;
 
-/* Takes fd if it succeeds. views: what the content is looked at through where it is in RAM; NULL: it is read. */
-int store_file_new(struct ring *ring, struct views *views, int fd, bool writable, struct store **ret);
+/* Takes fds if it succeeds. views: what the content is looked at through where it is in RAM; NULL: it is read. */
+int store_file_new(struct ring *ring, struct views *views, const struct store_fds *fds, bool writable, struct store **ret);
 
 #endif

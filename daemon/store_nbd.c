@@ -68,13 +68,13 @@ static void store_nbd_sync(struct store *store, struct store_request *request) {
 }
 
 /* All handles write through the same connections. */
-static int store_nbd_add_writer(struct store *store, int fd) {
+static int store_nbd_add_writer(struct store *store, const struct store_fds *fds) {
         struct store_nbd *nbd = store_nbd_of(store);
         struct nbd_export export;
 
         if (nbd_link_status(nbd->link, &export) == 0 && export.is_readonly)
                 return -EROFS;
-        close(fd);
+        close(fds->fd);
         return 0;
 }
 

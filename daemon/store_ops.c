@@ -110,8 +110,8 @@ static void store_ops_free(struct store *store) {
         free(ops);
 }
 
-static int store_ops_add_writer(struct store *store, int fd) {
-        ring_close(store_ops_of(store)->pager->ring, fd);
+static int store_ops_add_writer(struct store *store, const struct store_fds *fds) {
+        ring_close(store_ops_of(store)->pager->ring, fds->fd);
         return 0;
 }
 

@@ -116,10 +116,11 @@ const char *bf_errmsg(void);
 
 #define BF_SHARED (1u << 0) /* join the one shared fileh of this file: writes are seen by all its users at once, as with mmap(MAP_SHARED) */
 #define BF_HUGE (1u << 1)   /* 2 MiB huge pages from the host's reserve (vm.nr_hugepages); -ENOMEM if it has none */
+#define BF_DIRECT (1u << 2) /* direct I/O, so that the page cache holds no second copy; where the file system has none, as without it */
 
 struct bf_open_opts {
         uint32_t size;       /* sizeof(struct bf_open_opts) */
-        uint32_t flags;      /* BF_SHARED, BF_HUGE */
+        uint32_t flags;      /* BF_SHARED, BF_HUGE, BF_DIRECT */
         uint64_t block_size; /* 0: 4096, or 2 MiB with BF_HUGE */
         const char *name;    /* of a file to be served: bf_open_ops() alone; else NULL */
 };

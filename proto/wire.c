@@ -18,13 +18,13 @@ struct wire_entry {
 };
 
 #define RESERVED(type) offsetof(struct type, reserved)
-
-#define WIRE_OPEN_FLAGS (WIRE_OPEN_SHARED | WIRE_OPEN_HUGE | WIRE_OPEN_READONLY | WIRE_OPEN_NAMED)
+#define WIRE_OPEN_FLAGS                                                                                                                               \
+        (WIRE_OPEN_SHARED | WIRE_OPEN_HUGE | WIRE_OPEN_READONLY | WIRE_OPEN_NAMED | WIRE_OPEN_DIRECT | WIRE_OPEN_DIRECT_REFUSED)
 
 static const struct wire_entry requests[N_WIRE_IDS] = {
         [WIRE_HELLO] = { "HELLO", sizeof(struct wire_hello), 0, 0, 0, RESERVED(wire_hello) },
-        [WIRE_OPEN] = { "OPEN", sizeof(struct wire_open), 2, 2, WIRE_OPEN_FLAGS, 0 },
-        [WIRE_ADOPT] = { "ADOPT", sizeof(struct wire_open), 4, 5, WIRE_OPEN_FLAGS, 0 },
+        [WIRE_OPEN] = { "OPEN", sizeof(struct wire_open), 2, 3, WIRE_OPEN_FLAGS, 0 },
+        [WIRE_ADOPT] = { "ADOPT", sizeof(struct wire_open), 4, 6, WIRE_OPEN_FLAGS, 0 },
         [WIRE_SHOWN] = { "SHOWN", sizeof(struct wire_handle), 0, 0, 0, RESERVED(wire_handle) },
         [WIRE_CLOSE] = { "CLOSE", sizeof(struct wire_handle), 0, 0, 0, RESERVED(wire_handle) },
         [WIRE_MAP] = { "MAP", sizeof(struct wire_map), 0, 0, 0, RESERVED(wire_map) },
@@ -45,7 +45,7 @@ static const struct wire_entry requests[N_WIRE_IDS] = {
 };
 
 static const struct wire_entry replies[N_WIRE_IDS] = {
-        [WIRE_HELLO] = { "HELLO reply", sizeof(struct wire_hello_reply), 0, 1, 0, 0 },
+        [WIRE_HELLO] = { "HELLO reply", sizeof(struct wire_hello_reply), 0, 1, WIRE_HELLO_DIRECT, 0 },
         [WIRE_OPEN] = { "OPEN reply", sizeof(struct wire_open_reply), 0, 3, 0, 0 },
         [WIRE_ADOPT] = { "ADOPT reply", sizeof(struct wire_open_reply), 0, 0, 0, 0 },
         [WIRE_SHOWN] = { "SHOWN reply", sizeof(struct wire_reply), 0, 0, 0, RESERVED(wire_reply) },

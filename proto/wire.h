@@ -18,7 +18,7 @@
 
 /* Limits: every limit of the protocol is here. */
 #define WIRE_MSG_MAX 256                           /* bytes of a message */
-#define WIRE_FDS_MAX 5                             /* descriptors with a message */
+#define WIRE_FDS_MAX 6                             /* descriptors with a message */
 #define WIRE_REQUESTS_MAX 64                       /* requests of one peer without a reply yet */
 #define WIRE_HANDLES_MAX 4096                      /* open handles of one peer */
 #define WIRE_MAPPINGS_MAX 65536                    /* mappings of one peer */
@@ -74,6 +74,8 @@ struct wire_hello {
         uint64_t features;
 };
 
+#define WIRE_HELLO_DIRECT (1u << 0) /* of the reply: files are to be opened for direct I/O where they can be */
+
 /* descriptors: /dev/userfaultfd, if the daemon can lend it */
 struct wire_hello_reply {
         struct wire_header header;
@@ -87,10 +89,12 @@ struct wire_hello_reply {
 #define WIRE_OPEN_SHARED (1u << 0)
 #define WIRE_OPEN_HUGE (1u << 1)
 #define WIRE_OPEN_READONLY (1u << 2)
-#define WIRE_OPEN_NAMED (1u << 3) /* the file is a sealed memory with a URI in it: what the daemon is to connect to */
+#define WIRE_OPEN_NAMED (1u << 3)          /* the file is a sealed memory with a URI in it: what the daemon is to connect to */
+#define WIRE_OPEN_DIRECT (1u << 4)         /* the last descriptor is the file once more, opened for direct I/O */
+#define WIRE_OPEN_DIRECT_REFUSED (1u << 5) /* it was to be, but its file system does not have it */
 
 /* descriptors of WIRE_OPEN: the file, the userfaultfd; of WIRE_ADOPT: the same, and the memory, the ledger and the spill file,
- * if there is one, that another daemon made */
+ * if there is one, that another daemon made; of both: with WIRE_OPEN_DIRECT one more */
 struct wire_open {
         struct wire_header header;
         uint64_t size; /* of the file, bytes, as the client sees it */

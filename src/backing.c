@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -84,6 +85,13 @@ int backing_check(int fd, const char *name, struct backing *ret_backing) {
         backing.is_readonly = (flags & O_ACCMODE) == O_RDONLY;
         *ret_backing = backing;
         return 0;
+}
+
+int backing_open_direct(int fd, bool readonly) {
+        char path[32];
+
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        return open(path, (readonly ? O_RDONLY : O_RDWR) | O_DIRECT | O_CLOEXEC);
 }
 
 int backing_size(int fd, const char *name, uint64_t *ret_size) {

@@ -19,6 +19,9 @@ int backing_open(const char *path, int oflag, int *ret_fd);
 int backing_check(int fd, const char *name, struct backing *ret_backing);
 
 /* The size in bytes, now. */
+/* The same file, opened for direct I/O; -1: that is not to be had. */
+int backing_open_direct(int fd, bool readonly);
+
 int backing_size(int fd, const char *name, uint64_t *ret_size);
 
 #endif

@@ -93,7 +93,7 @@ int dial_init(struct dial *dial, const struct address *address, int *ret_socket)
         int socket, r;
 
         dial->address = *address;
-        dial->is_private = false;
+        dial->is_private = dial->wants_direct = false;
         atomic_init(&dial->device, -1);
         r = dial_connect(dial, address, &socket);
         if (r < 0)
@@ -213,6 +213,8 @@ int dial_hello(struct dial *dial, const struct dial_line *line, int64_t until) {
         r = dial_judge_hello(dial, &reply.msg.hello_reply);
         if (r == 0 && reply.n_fds > 0 && dial->device < 0)
                 dial->device = chan_packet_take(&reply, 0);
+        if (r == 0)
+                dial->wants_direct = reply.msg.header.flags & WIRE_HELLO_DIRECT;
         chan_packet_close(&reply);
         return r;
 }

@@ -152,6 +152,7 @@ int fileh_new(struct session *session, struct handles *handles, const char *name
                 .memory_entry = -1,
                 .ledger = -1,
                 .spill = -1,
+                .direct = -1,
                 .mappings = LIST_HEAD_INITIALIZER(fileh->mappings),
         };
         pthread_mutex_init(&fileh->growth, NULL);
@@ -174,6 +175,7 @@ void fileh_free(struct bf_fileh *fileh) {
                 return;
         assert(LIST_EMPTY(&fileh->mappings));
         fileh_close_fd(fileh->spill);
+        fileh_close_fd(fileh->direct);
         fileh_close_fd(fileh->ledger);
         nofork_remove(fileh->memory_entry);
         fileh_close_fd(fileh->memory);

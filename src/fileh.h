@@ -48,6 +48,7 @@ struct bf_fileh {
         uint32_t open_flags; /* of WIRE_OPEN */
         uint32_t number;     /* the handle in messages, 0: no daemon knows it; under the session's lock */
         int file;
+        int direct; /* the same, for direct I/O; -1: none */
         int uffd;
         int memory;
         int memory_entry; /* of nofork.h */

@@ -30,7 +30,7 @@ static int open_parse_file_opts(const struct bf_open_opts *opts, struct bf_open_
 
 /* A file that this process has opened: takes fd, also if it fails. */
 static int open_backing(struct bf_client *client, int fd, const char *name, const struct bf_open_opts *opts, struct bf_fileh **ret) {
-        struct opener_file file = { .fd = fd, .name = name };
+        struct opener_file file = { .fd = fd, .name = name, .is_backing = true };
         struct backing backing;
         int r;
 

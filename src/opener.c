@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backing.h"
 #include "errmsg.h"
 #include "named.h"
 #include "nofork.h"
@@ -25,7 +26,7 @@ int opener_parse_opts(const struct bf_open_opts *opts, struct bf_open_opts *ret_
         for (size_t i = sizeof(o); opts && i < opts->size; i++)
                 if (((const char *) opts)[i] != 0)
                         return errmsg_set(-EINVAL, "bf_open_opts has a setting that this version of the library does not know");
-        if (o.flags & ~(BF_SHARED | BF_HUGE))
+        if (o.flags & ~(BF_SHARED | BF_HUGE | BF_DIRECT))
                 return errmsg_set(-EINVAL, "bf_open_opts.flags has a flag that this version of the library does not know");
         *ret_opts = o;
         return 0;
@@ -48,6 +49,14 @@ int opener_set_block_size(struct bf_open_opts *opts) {
 static uint32_t opener_wire_flags(const struct bf_fileh *fileh, const struct bf_open_opts *opts) {
         return (opts->flags & BF_SHARED ? WIRE_OPEN_SHARED : 0) | (opts->flags & BF_HUGE ? WIRE_OPEN_HUGE : 0) |
                (fileh->is_readonly ? WIRE_OPEN_READONLY : 0) | (fileh->is_named ? WIRE_OPEN_NAMED : 0);
+}
+
+/* As the handle or the daemon wants it. */
+static void opener_open_direct(struct bf_fileh *fileh, const struct bf_client *client, const struct bf_open_opts *opts) {
+        if (!(opts->flags & BF_DIRECT) && !client->dial.wants_direct)
+                return;
+        fileh->direct = backing_open_direct(fileh->file, fileh->is_readonly);
+        fileh->open_flags |= fileh->direct >= 0 ? WIRE_OPEN_DIRECT : WIRE_OPEN_DIRECT_REFUSED;
 }
 
 int opener_send_close(struct bf_fileh *fileh) {
@@ -76,10 +85,11 @@ static void opener_on_reply(struct call *call, int r) {
 
 /* The daemon may have opened the handle without this process having room for the descriptors: then it has to close it again. */
 static int opener_send_open(struct bf_fileh *fileh, uint64_t size, const struct bf_open_opts *opts) {
-        struct call call = { .fds = { fileh->file, fileh->uffd }, .n_fds = 2, .on_reply = opener_on_reply, .owner = fileh };
+        struct call call = { .fds = { fileh->file, fileh->uffd, fileh->direct }, .on_reply = opener_on_reply, .owner = fileh };
         int r;
 
         wire_init(&call.msg, WIRE_OPEN, 0);
+        call.n_fds = fileh->direct >= 0 ? 3 : 2;
         call.msg.header.flags = fileh->open_flags;
         call.msg.open.size = size;
         call.msg.open.block_size = opts->block_size;
@@ -141,6 +151,8 @@ int opener_open(struct bf_client *client, const struct opener_file *file, const 
         fileh->page_size = opts->flags & BF_HUGE ? OPENER_PAGE_HUGE : OPENER_PAGE_SMALL;
         fileh->is_readonly = file->is_readonly;
         fileh->open_flags = opener_wire_flags(fileh, opts);
+        if (file->is_backing)
+                opener_open_direct(fileh, client, opts);
         r = client_uffd_new(client, &fileh->uffd);
         if (r == 0)
                 r = opener_publish(fileh, file->size, opts);

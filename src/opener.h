@@ -22,6 +22,7 @@ struct opener_file {
         const char *name;
         bool is_named; /* fd has the name, for the daemon to connect to */
         bool is_readonly;
+        bool is_backing; /* a file or device of the host: it may be read and written directly */
         uint64_t size;
         struct serve *serve; /* of one that this process serves */
         bool is_served;

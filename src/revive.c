@@ -34,10 +34,14 @@ static int revive_ask(struct revive *revive, union wire_msg *msg, uint32_t numbe
 /* --- a handle ------------------------------------------------------------------------------------------------------------------------------------- */
 
 static int revive_adopt_once(struct revive *revive, const struct bf_fileh *fileh, uint64_t size, union wire_msg *ret_reply) {
-        const int fds[] = { fileh->file, fileh->uffd, fileh->memory, fileh->ledger, fileh->spill };
-        unsigned n_fds = sizeof(fds) / sizeof(fds[0]) - (fileh->spill < 0);
+        int fds[WIRE_FDS_MAX] = { fileh->file, fileh->uffd, fileh->memory, fileh->ledger };
+        unsigned n_fds = 4;
         union wire_msg msg;
 
+        if (fileh->spill >= 0)
+                fds[n_fds++] = fileh->spill;
+        if (fileh->direct >= 0)
+                fds[n_fds++] = fileh->direct;
         wire_init(&msg, WIRE_ADOPT, 0);
         msg.header.flags = fileh->open_flags;
         msg.open.size = size;

@@ -35,7 +35,7 @@ _bigfiled() {
         --replacement)
                 mapfile -t COMPREPLY < <(compgen -W 'proven lru' -- "$word")
                 ;;
-        --lend | --served-group)
+        --direct-io | --lend | --served-group)
                 mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$word")
                 ;;
         --log-level)
@@ -44,7 +44,7 @@ _bigfiled() {
         --pagers | --room-timeout | --nbd-timeout | --reclaim-batch | --ready-fd | --private-fd) ;;
         *)
                 mapfile -t COMPREPLY < <(compgen -W '--socket --socket-mode --socket-group --pool --pagers --spill-dir --spill-size --room-timeout
-                        --reclaim-batch --replacement --uid-peers --uid-handles --uid-mappings --uid-dirty --lend --allow-nbd --nbd-timeout --served-group --log-level --config --ready-fd --private-fd
+                        --reclaim-batch --replacement --uid-peers --uid-handles --uid-mappings --uid-dirty --direct-io --lend --allow-nbd --nbd-timeout --served-group --log-level --config --ready-fd --private-fd
                         --no-lend --check-config --quiet --verbose --version --help' -- "$word")
                 ;;
         esac

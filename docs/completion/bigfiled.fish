@@ -18,6 +18,7 @@ complete -c bigfiled -l uid-handles -x -a none -d 'handles that they may have to
 complete -c bigfiled -l uid-mappings -x -a none -d 'mappings that they may have together'
 complete -c bigfiled -l uid-dirty -x -a none -d 'dirty pages that they may have together'
 complete -c bigfiled -l served-group -x -a 'yes no' -d 'open files that a process serves to its group'
+complete -c bigfiled -l direct-io -x -a 'yes no' -d 'pass the page cache by'
 complete -c bigfiled -l lend -x -a 'yes no' -d 'lend /dev/userfaultfd to clients'
 complete -c bigfiled -l allow-nbd -x -a none -d 'files served by NBD that clients may open'
 complete -c bigfiled -l nbd-timeout -x -d 'how long requests wait for an NBD server that is gone'

@@ -91,6 +91,44 @@ static void test_descriptors_that_are_no_files(void **state) {
         end(&scene);
 }
 
+/* One more descriptor, for direct I/O, and only if it is said; of the same file, and for what the first is for. */
+static void test_descriptors_for_direct_io(void **state) {
+        struct scene scene = start(state);
+        const char *path = rig_identity(scene.rig, "data", 4), *other = rig_identity(scene.rig, "other", 4);
+        int file = open(path, O_RDWR | O_CLOEXEC), uffd = rawpeer_uffd(scene.device);
+        const struct {
+                int fd;
+                uint32_t flags;
+        } cases[] = {
+                { open(other, O_RDWR | O_DIRECT | O_CLOEXEC), WIRE_OPEN_DIRECT },
+                { open(path, O_RDONLY | O_DIRECT | O_CLOEXEC), WIRE_OPEN_DIRECT },
+                { open(path, O_RDWR | O_CLOEXEC), WIRE_OPEN_DIRECT },
+                { open("/dev/null", O_RDWR | O_CLOEXEC), WIRE_OPEN_DIRECT },
+                { open(path, O_RDWR | O_DIRECT | O_CLOEXEC), 0 },
+                { open(path, O_RDWR | O_DIRECT | O_CLOEXEC), WIRE_OPEN_DIRECT_REFUSED },
+                { -1, WIRE_OPEN_DIRECT },
+        };
+
+        for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+                int fds[3] = { file, uffd, cases[i].fd };
+                struct chan_packet reply;
+                union wire_msg msg;
+
+                if (cases[i].fd < 0 && i < sizeof(cases) / sizeof(*cases) - 1)
+                        continue; /* no direct I/O here */
+                wire_init(&msg, WIRE_OPEN, 0);
+                msg.header.flags = cases[i].flags;
+                msg.open.size = 4 * RIG_PAGE;
+                msg.open.block_size = RIG_PAGE;
+                assert_true(rawpeer_call(scene.line, &msg, fds, cases[i].fd >= 0 ? 3 : 2, &reply) < 0);
+                chan_packet_close(&reply);
+                close(cases[i].fd);
+        }
+        close(file);
+        close(uffd);
+        end(&scene);
+}
+
 static void test_descriptors_that_are_no_userfaultfds(void **state) {
         struct scene scene = start(state);
         const char *path = rig_identity(scene.rig, "data", 4);
@@ -308,6 +346,7 @@ static void test_sizes_that_the_file_has_not(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_descriptors_that_are_no_files),
+                RIG_TEST(test_descriptors_for_direct_io),
                 RIG_TEST(test_descriptors_that_are_no_userfaultfds),
                 RIG_TEST(test_sizes_and_block_sizes),
                 RIG_TEST(test_handles_of_nobody_and_of_others),

@@ -34,7 +34,7 @@ struct shape {
 
 static const struct shape shapes[] = {
         { "HELLO", 1, 32, 0, 0, "", true },
-        { "OPEN", 2, 32, 2, 2, "SHARED, HUGE, READONLY, NAMED", false },
+        { "OPEN", 2, 32, 2, 3, "SHARED, HUGE, READONLY, NAMED, DIRECT, DIRECT_REFUSED", false },
         { "CLOSE", 3, 24, 0, 0, "", true },
         { "MAP", 4, 48, 0, 0, "", true },
         { "UNMAP", 5, 32, 0, 0, "", true },
@@ -47,12 +47,12 @@ static const struct shape shapes[] = {
         { "STAT", 12, 24, 0, 0, "", true },
         { "POOL_STAT", 13, 16, 0, 0, "", false },
         { "RECLAIM", 14, 24, 0, 0, "", false },
-        { "ADOPT", 15, 32, 4, 5, "SHARED, HUGE, READONLY, NAMED", false },
+        { "ADOPT", 15, 32, 4, 6, "SHARED, HUGE, READONLY, NAMED, DIRECT, DIRECT_REFUSED", false },
         { "SHOWN", 16, 24, 0, 0, "", true },
         { "SERVE", 17, 160, 0, 1, "", false },
         { "LOOKUP", 18, 144, 0, 0, "", false },
         { "REPORT", 19, 24, 0, 0, "", false },
-        { "HELLO reply", 0x8001, 40, 0, 1, "", false },
+        { "HELLO reply", 0x8001, 40, 0, 1, "DIRECT", false },
         { "OPEN reply", 0x8002, 32, 0, 3, "", false },
         { "CLOSE reply", 0x8003, 24, 0, 0, "", true },
         { "MAP reply", 0x8004, 24, 0, 0, "", true },
@@ -307,10 +307,10 @@ static const struct shape *shape_of(unsigned id) {
 /* "", "2: file, userfaultfd", "0 or 1: …", "2: …; on an error 0" */
 static void check_fds(const struct shape *shape, const char *text) {
         unsigned min = (unsigned) strtoul(text, NULL, 10), max = min;
-        const char *alternative = strstr(text, " or ");
+        const char *alternative = strstr(text, " or "), *range = strstr(text, " to ");
 
-        if (alternative)
-                max = (unsigned) strtoul(alternative + 4, NULL, 10);
+        if (alternative || range)
+                max = (unsigned) strtoul((alternative ? alternative : range) + 4, NULL, 10);
         if (strstr(text, "on an error 0"))
                 min = 0;
         assert_int_equal(shape->n_fds_min, min);
