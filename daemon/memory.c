@@ -16,17 +16,22 @@
 #define MEMORY_NAME "bigfiled"
 #define MEMORY_HUGE_PAGES_FREE "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
 
-/* Without this, opening a handle would succeed and every touch of it fail. */
-static bool memory_has_huge_pages(void) {
+static uint64_t memory_n_huge_pages_free(void) {
         unsigned long n = 0;
         FILE *f = fopen(MEMORY_HUGE_PAGES_FREE, "re");
 
         if (!f)
-                return false;
+                return 0;
         if (fscanf(f, "%lu", &n) != 1)
                 n = 0;
         fclose(f);
-        return n > 0;
+        return n;
+}
+
+uint64_t memory_n_missing(const struct memory *memory, uint64_t bytes) {
+        uint64_t page_size = memory_page_size(memory), n_wanted = (bytes + page_size - 1) / page_size, n_free = memory->huge ? memory_n_huge_pages_free() : n_wanted;
+
+        return n_free < n_wanted ? n_wanted - n_free : 0;
 }
 
 /* Sealed against shrinking, so that nobody can make another's touch SIGBUS; and private to its owner, or another uid that holds a read-only
@@ -40,7 +45,7 @@ static int memory_prepare(int fd, uint64_t size) {
 int memory_init(struct memory *memory, uint64_t size, bool huge) {
         int fd, r;
 
-        if (huge && !memory_has_huge_pages())
+        if (huge && memory_n_huge_pages_free() == 0) /* opening a handle would succeed, and every touch of it fail */
                 return -ENOMEM;
         fd = memfd_create(MEMORY_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING | (huge ? MFD_HUGETLB | MFD_HUGE_2MB : 0u));
         if (fd < 0)

@@ -20,6 +20,9 @@ struct memory {
 int memory_init(struct memory *memory, uint64_t size, bool huge);
 void memory_fini(struct memory *memory);
 
+/* How many huge pages the host lacks in its reserve to have so many bytes of this memory in RAM, beside what others use of it; 0 of small pages. */
+uint64_t memory_n_missing(const struct memory *memory, uint64_t bytes);
+
 /* Takes up the memory of a daemon that is gone, as a client hands it back: fd is borrowed, and may be read-only. size: as above.
  * -EINVAL: it is not such a memory. */
 int memory_adopt(struct memory *memory, int fd, uint64_t size, bool huge);

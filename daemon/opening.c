@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "closing.h"
 #include "fault.h"
 #include "fileh.h"
+#include "fileh_name.h"
 #include "handle.h"
 #include "inject.h"
 #include "log.h"
@@ -168,9 +170,20 @@ static void opening_on_spill_file(struct ring_op *op, int result) {
         fileh_unref(fileh);
 }
 
+/* The reserve is the administrator's. Where it is smaller than what the pool allows, touches fail that find it empty. */
+static void opening_count_huge_pages(const struct fileh *fileh) {
+        uint64_t pool_bytes = fileh->pager->pool->bytes, n_missing = memory_n_missing(&fileh->memory, fileh->size < pool_bytes ? fileh->size : pool_bytes);
+
+        if (n_missing > 0)
+                fileh_warning(fileh, 0,
+                              "%" PRIu64 " huge pages are missing in the host's reserve to have of it in RAM what the pool allows: pages that find none get SIGBUS (add them to vm.nr_hugepages)",
+                              n_missing);
+}
+
 void opening_begin(struct fileh *fileh) {
         struct pager *pager = fileh->pager;
 
+        opening_count_huge_pages(fileh);
         opening_await_predecessor(fileh);
         if (!pager->options.spill_dir || (!fileh->is_shared && !fileh->has_writer))
                 return;

@@ -109,7 +109,7 @@ static const char *opener_hint(const struct bf_fileh *fileh, int r, const struct
                 return named_hint(r);
         switch (r) {
         case -ENOMEM:
-                return opts->flags & BF_HUGE ? "the host may have no huge pages in reserve: see vm.nr_hugepages" : NULL;
+                return opts->flags & BF_HUGE ? "the host has no huge pages left in its reserve: raise vm.nr_hugepages by what is to be in RAM, in pages of 2 MiB" : NULL;
         case -EBUSY:
                 return "a process that has it open as shared holds locks on its memory: end that process";
         case -EUSERS:

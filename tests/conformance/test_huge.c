@@ -184,6 +184,26 @@ static void test_none_reserved(void **state) {
         assert_int_equal(*rig_word(rig_map(fileh, 0, 4), 3, 0), 0);
 }
 
+/* The host has some, but fewer than the pool could hold: it says how many. */
+static void test_some_missing(void **state) {
+        struct bf_open_opts opts = { .size = sizeof(opts), .flags = BF_HUGE };
+        struct rig *rig = rig_here(state);
+        struct bf_fileh *fileh;
+        char line[512] = "";
+        unsigned n = 0;
+        FILE *log;
+
+        reserve(3);
+        rig_daemon(rig, "--pool", "16M", NULL);
+        assert_int_equal(bf_open(rig_client(rig), make_file(rig, 20), O_RDWR, &opts, &fileh), 0);
+        log = fopen(rig->daemon.log, "re");
+        assert_non_null(log);
+        while (n == 0 && fgets(line, sizeof(line), log))
+                (void) sscanf(line, "bigfiled: %*s %u huge pages are missing", &n);
+        fclose(log);
+        assert_int_equal(n, 5);
+}
+
 /* block sizes that do not go with huge pages */
 static void test_block_size(void **state) {
         static const uint64_t sizes[] = { 4096, 65536, 1 << 20 };
@@ -242,6 +262,7 @@ int main(void) {
                 RIG_TEST(test_reclaim),
                 RIG_TEST(test_read_only_and_shared),
                 RIG_TEST(test_none_reserved),
+                RIG_TEST(test_some_missing),
                 RIG_TEST(test_block_size),
                 RIG_TEST(test_another_daemon),
         };
