@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "bufs.h"
@@ -33,10 +34,17 @@ void bufs_fini(struct bufs *bufs) {
                         free(bufs_get(bufs, bufs_class_size(class)));
 }
 
+/* Seldom needed, and too large to be kept. */
+static bool bufs_is_large(size_t size) {
+        return size > (size_t) 1 << BUFS_MAX_SHIFT;
+}
+
 void *bufs_get(struct bufs *bufs, size_t size) {
-        unsigned class = bufs_class(size);
+        unsigned class = bufs_is_large(size) ? 0 : bufs_class(size);
         struct bufs_free *buf = bufs->free[class];
 
+        if (bufs_is_large(size))
+                return aligned_alloc((size_t) 1 << BUFS_MIN_SHIFT, (size + ((size_t) 1 << BUFS_MIN_SHIFT) - 1) >> BUFS_MIN_SHIFT << BUFS_MIN_SHIFT);
         if (!buf)
                 return aligned_alloc((size_t) 1 << BUFS_MIN_SHIFT, bufs_class_size(class));
         bufs->free[class] = buf->next;
@@ -45,12 +53,12 @@ void *bufs_get(struct bufs *bufs, size_t size) {
 }
 
 void bufs_put(struct bufs *bufs, void *buf, size_t size) {
-        unsigned class = bufs_class(size);
+        unsigned class = bufs_is_large(size) ? 0 : bufs_class(size);
         struct bufs_free *f = buf;
 
         if (!buf)
                 return;
-        if (bufs->n_cached + bufs_class_size(class) > BUFS_CACHED_MAX) {
+        if (bufs_is_large(size) || bufs->n_cached + bufs_class_size(class) > BUFS_CACHED_MAX) {
                 free(buf);
                 return;
         }

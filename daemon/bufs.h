@@ -18,7 +18,7 @@ struct bufs {
 void bufs_init(struct bufs *bufs);
 void bufs_fini(struct bufs *bufs);
 
-/* At least size bytes (at most 2 MiB), or NULL. bufs_put() takes it back with the same size. */
+/* At least size bytes, or NULL; those above 2 MiB are not kept. bufs_put() takes it back with the same size. */
 void *bufs_get(struct bufs *bufs, size_t size);
 void bufs_put(struct bufs *bufs, void *buf, size_t size);
 

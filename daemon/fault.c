@@ -174,6 +174,35 @@ static void fault_on_page(struct mapping *mapping, uint64_t block, uint32_t id, 
         }
 }
 
+/*
+ * A thread that serves the file would have to wait for itself, or for others that do the same: all of them may be where it is. It is told, and so is who else touches
+ * the page until it is invalidated.
+ */
+static void fault_refuse_itself(struct mapping *mapping, uint64_t block, bool write) {
+        struct fileh *fileh = mapping->fileh;
+        uint32_t id = fileh_page(fileh, block);
+        struct load *load;
+
+        if (id)
+                load = load_of_page(fileh, id);
+        else if (load_new(fileh, block, 1, &load) < 0) {
+                mapping_poison(mapping, block);
+                return;
+        }
+        fault_wait(&load->waiters, mapping, block, write);
+        if (id)
+                load_refuse_block(load, block, -EDEADLK);
+        else
+                load_refuse(load, -EDEADLK);
+}
+
+static bool fault_waits_for_itself(const struct handle *handle, uint64_t block, uint32_t thread) {
+        const struct fileh *fileh = handle->fileh;
+        enum page_state state = fileh_state(fileh, block);
+
+        return (state == PAGE_EMPTY || state == PAGE_LOADING) && store_is_served_by(fileh->store, handle->peer, thread);
+}
+
 static void fault_handle(struct handle *handle, const struct uffd_fault *fault) {
         struct mapping *mapping = handle_find(handle, fault->address);
         uint64_t block = mapping ? mapping_block(mapping, fault->address) : 0;
@@ -190,7 +219,9 @@ static void fault_handle(struct handle *handle, const struct uffd_fault *fault) 
         handle->n_faults++;
         pager_count(fileh->pager, COUNTER_FAULTS, 1);
         id = fileh_page(fileh, block);
-        if (!id)
+        if (fault_waits_for_itself(handle, block, fault->thread))
+                fault_refuse_itself(mapping, block, write);
+        else if (!id)
                 fault_on_empty(mapping, block, write);
         else if (fileh_state(fileh, block) == PAGE_SPILLED)
                 fault_load(mapping, block, write);

@@ -208,6 +208,14 @@ static void load_fail_rest(struct load *load, int error) {
         load_free(load);
 }
 
+void load_refuse(struct load *load, int error) {
+        load_fail_rest(load, error);
+}
+
+void load_refuse_block(struct load *load, uint64_t block, int error) {
+        place_failure(&(struct place_load) { load->fileh, load->id, &load->waiters, NULL }, block, 1, error);
+}
+
 void load_room_changed(struct pager *pager) {
         struct load *load;
 

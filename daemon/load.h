@@ -58,6 +58,12 @@ int load_new(struct fileh *fileh, uint64_t block, uint64_t n, struct load **ret)
 /* Sets it going, once those that wait are in its list. */
 void load_start(struct load *load);
 
+/* Instead: all of it fails. */
+void load_refuse(struct load *load, int error);
+
+/* A page that is its own fails while it goes on. */
+void load_refuse_block(struct load *load, uint64_t block, int error);
+
 /* The load a page waits for. */
 struct load *load_of_page(struct fileh *fileh, uint32_t id);
 

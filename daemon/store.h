@@ -56,6 +56,7 @@ struct store_kind {
         int (*add_writer)(struct store *store, const struct store_fds *fds); /* another client opened it for writing; takes fds if it succeeds */
         int (*fd)(const struct store *store);                             /* of the file, the store's; NULL: there is none */
         const char *(*path)(const struct store *store);                   /* for messages; NULL: that of the descriptor */
+        bool (*is_served_by)(const struct store *store, uint64_t peer, uint32_t thread); /* is it a thread of that peer that the store waits for? NULL: none is */
         bool forgets; /* what was written, and not synced, may be gone while no daemon looks */
 
         /* Reads all of it if that can be done without waiting; NULL: it never can. */
@@ -96,6 +97,10 @@ static inline void store_write(struct store *store, struct store_request *reques
 
 static inline void store_sync(struct store *store, struct store_request *request) {
         store->kind->sync(store, request);
+}
+
+static inline bool store_is_served_by(const struct store *store, uint64_t peer, uint32_t thread) {
+        return store->kind->is_served_by && store->kind->is_served_by(store, peer, thread);
 }
 
 /* For saying which file it is; -1: none. */

@@ -115,6 +115,10 @@ static int store_ops_add_writer(struct store *store, const struct store_fds *fds
         return 0;
 }
 
+static bool store_ops_is_served_by(const struct store *store, uint64_t peer, uint32_t thread) {
+        return served_has_thread(((const struct store_ops *) store)->served, peer, thread);
+}
+
 static const char *store_ops_path(const struct store *store) {
         return ((const struct store_ops *) store)->path;
 }
@@ -128,6 +132,7 @@ static const struct store_kind store_ops_kind = {
         .free = store_ops_free,
         .add_writer = store_ops_add_writer,
         .path = store_ops_path,
+        .is_served_by = store_ops_is_served_by,
 };
 
 int store_ops_new(struct pager *pager, struct served *served, struct store **ret) {

@@ -22,6 +22,7 @@ static struct uffd_fault uffd_fault_of(const struct uffd_msg *msg) {
                 .address = msg->arg.pagefault.address,
                 .write = flags & (UFFD_PAGEFAULT_FLAG_WRITE | UFFD_PAGEFAULT_FLAG_WP),
                 .write_protected = flags & UFFD_PAGEFAULT_FLAG_WP,
+                .thread = msg->arg.pagefault.feat.ptid,
         };
 }
 

@@ -18,6 +18,7 @@ struct uffd_fault {
         uint64_t address;
         bool write;           /* else read */
         bool write_protected; /* the page is mapped there, and write-protected */
+        uint32_t thread;      /* whose it is, as that one knows itself; 0: its client does not tell */
 };
 
 /* What it has done to its address space: mremap(2). It goes on when the event is read. */

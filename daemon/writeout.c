@@ -169,9 +169,16 @@ static bool writeout_is_due(struct writeout *w, uint64_t block) {
         return false;
 }
 
+/* Where a run that begins there ends at the latest: where what the store writes at once does. */
+static uint64_t writeout_run_bound(const struct fileh *fileh, uint64_t block, uint64_t n_max) {
+        uint64_t n_grain = fileh->store->grain >> fileh->block_shift;
+
+        return n_grain > 1 && n_max >= n_grain ? (block / n_grain + n_max / n_grain) * n_grain : UINT64_MAX;
+}
+
 /* The next run of neighbours that are still dirty, at most n_max. Returns its length; 0: at the end, or it is held up. */
 static uint64_t writeout_take_run(struct writeout *w, uint64_t n_max, uint64_t *ret_block) {
-        uint64_t block, n = 0;
+        uint64_t block, n = 0, end = 0;
 
         w->is_held_up = false;
         while (n < n_max && blocksort_peek(&w->blocks, &block)) {
@@ -180,11 +187,13 @@ static uint64_t writeout_take_run(struct writeout *w, uint64_t n_max, uint64_t *
                 w->is_held_up = state_is_spilling(fileh_state(w->fileh, block));
                 if (w->is_held_up)
                         break;
-                if (n > 0 && (!is_dirty || block != *ret_block + n))
+                if (n > 0 && (!is_dirty || block != *ret_block + n || block >= end))
                         break;
                 blocksort_pop(&w->blocks);
-                if (is_dirty && n++ == 0)
+                if (is_dirty && n++ == 0) {
                         *ret_block = block;
+                        end = writeout_run_bound(w->fileh, block, n_max);
+                }
         }
         return n;
 }
@@ -206,10 +215,19 @@ static enum job_result writeout_wait_for_spilling(struct writeout *w) {
 
 /* --- storing ------------------------------------------------------------------------------------------------------------------------------------ */
 
+/* So many blocks. */
+static uint64_t writeout_run_max(const struct fileh *fileh) {
+        uint64_t n = WRITEOUT_RUN_BYTES >> fileh->block_shift, n_grain = fileh->store->grain >> fileh->block_shift;
+
+        if (n_grain > 1)
+                return n > n_grain ? n / n_grain * n_grain : n_grain;
+        return n > 0 ? n : 1;
+}
+
 /* The next run, or NULL: there is none, or no memory for it. */
 static struct writeout_run *writeout_next_run(struct writeout *w) {
-        uint64_t n_max = WRITEOUT_RUN_BYTES >> w->fileh->block_shift;
-        struct writeout_run *run = calloc(1, sizeof(*run));
+        uint64_t n_max = writeout_run_max(w->fileh);
+        struct writeout_run *run = calloc(1, sizeof(*run) + (n_max + 63) / 64 * sizeof(run->spilled[0]));
 
         if (!run) {
                 w->error = -ENOMEM;
@@ -217,7 +235,7 @@ static struct writeout_run *writeout_next_run(struct writeout *w) {
         }
         run->fileh = w->fileh;
         run->job = &w->job;
-        run->n = writeout_take_run(w, n_max > 0 ? n_max : 1, &run->block);
+        run->n = writeout_take_run(w, n_max, &run->block);
         if (run->n > 0)
                 return run;
         free(run);

@@ -15,9 +15,8 @@
 struct fileh;
 struct job;
 
-/* A run is not longer than this, or one block. */
+/* A run is not longer than this, or one block, or what the store writes at once. */
 #define WRITEOUT_RUN_BYTES (UINT64_C(1) << 20)
-#define WRITEOUT_RUN_BLOCKS (WRITEOUT_RUN_BYTES / WIRE_BLOCK_MIN)
 
 struct writeout_run {
         STAILQ_ENTRY(writeout_run) entry; /* writeout->runs, then writeout->stored -> run->entry */
@@ -25,7 +24,6 @@ struct writeout_run {
         struct job *job; /* woken when it has ended */
         uint64_t block;
         uint64_t n;
-        uint64_t spilled[WRITEOUT_RUN_BLOCKS / 64]; /* a bit for each that comes from the spill file */
         uint64_t n_filled;  /* of them, those whose content is in the buffer */
         int fill_error;     /* why not the others; they are not written */
         uint64_t n_good;    /* of them, those that are in the file */
@@ -36,6 +34,7 @@ struct writeout_run {
         bool has_ended;
         int error;
         struct store_request request;
+        uint64_t spilled[]; /* a bit for each that comes from the spill file */
 };
 
 STAILQ_HEAD(writeout_runs, writeout_run);

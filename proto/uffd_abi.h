@@ -54,6 +54,6 @@ struct uffdio_poison {
 #define BF_UFFD_FEATURES                                                                                                                              \
         ((uint64_t) (UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MISSING_HUGETLBFS | UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_MINOR_HUGETLBFS |         \
                      UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_POISON |                                     \
-                     UFFD_FEATURE_EVENT_REMAP))
+                     UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_THREAD_ID))
 
 #endif

@@ -13,6 +13,7 @@ unsigned uffd_features_missing(uint64_t features, char text[static UFFD_FEATURES
                 { UFFD_FEATURE_EVENT_REMAP, "EVENT_REMAP (Linux 4.11)" },
                 { UFFD_FEATURE_MISSING_SHMEM, "MISSING_SHMEM (Linux 4.11)" },
                 { UFFD_FEATURE_MISSING_HUGETLBFS, "MISSING_HUGETLBFS (Linux 4.11)" },
+                { UFFD_FEATURE_THREAD_ID, "THREAD_ID (Linux 4.14)" },
                 { UFFD_FEATURE_PAGEFAULT_FLAG_WP, "PAGEFAULT_FLAG_WP (Linux 5.7)" },
                 { UFFD_FEATURE_MINOR_HUGETLBFS, "MINOR_HUGETLBFS (Linux 5.13)" },
                 { UFFD_FEATURE_MINOR_SHMEM, "MINOR_SHMEM (Linux 5.14)" },

@@ -43,7 +43,7 @@ static int open_ops_set_page_size(struct bf_open_opts *opts, uint64_t block_size
 }
 
 static int open_ops_look_up(struct bf_client *client, const char *path, struct opener_file *ret_file, uint64_t *ret_block_size) {
-        const char *name = path + strlen(OPEN_OPS_PREFIX);
+        const char *name = path + strlen(SERVE_PREFIX);
         struct call call = { .handle = NULL };
         int r = -ENOENT;
 
@@ -120,13 +120,13 @@ static int open_ops_params(const struct bf_file_ops *ops, uint64_t size, struct 
 
 static int open_ops_serve(struct bf_client *client, const struct serve_params *params, const struct bf_open_opts *opts, struct bf_fileh **ret) {
         struct opener_file file = { .size = params->size, .is_served = true };
-        char name[sizeof(OPEN_OPS_PREFIX) + WIRE_SERVED_NAME_MAX];
+        char name[sizeof(SERVE_PREFIX) + WIRE_SERVED_NAME_MAX];
         int r;
 
         r = serve_new(&client->session, &client->serves, params, &file.serve);
         if (r < 0)
                 return r;
-        snprintf(name, sizeof(name), OPEN_OPS_PREFIX "%s", params->name);
+        snprintf(name, sizeof(name), SERVE_PREFIX "%s", params->name);
         file.name = name;
         file.fd = fcntl(serve_token(file.serve), F_DUPFD_CLOEXEC, 0);
         r = file.fd < 0 ? errmsg_fail(-errno, NULL, "cannot open %s", name) : opener_open(client, &file, opts, ret);

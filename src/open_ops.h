@@ -8,11 +8,10 @@
 #include <string.h>
 
 #include "client.h"
-
-#define OPEN_OPS_PREFIX "ops:"
+#include "serve.h"
 
 static inline bool open_ops_is_name(const char *path) {
-        return strncmp(path, OPEN_OPS_PREFIX, sizeof(OPEN_OPS_PREFIX) - 1) == 0;
+        return strncmp(path, SERVE_PREFIX, strlen(SERVE_PREFIX)) == 0;
 }
 
 int open_ops_by_name(struct bf_client *client, const char *path, int oflag, const struct bf_open_opts *opts, struct bf_fileh **ret);

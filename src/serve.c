@@ -12,6 +12,7 @@
 
 #include "chan.h"
 #include "errmsg.h"
+#include "fileh.h"
 #include "nofork.h"
 #include "serve.h"
 #include "serve_blocks.h"
@@ -223,6 +224,12 @@ static void serve_grow(struct serve *serve) {
 
 bool serve_is_here(const struct serve *serve) {
         return serve && serve_here == serve;
+}
+
+bool serve_is_of(const struct bf_fileh *fileh) {
+        if (!serve_here || !fileh->is_served)
+                return false;
+        return fileh->serve == serve_here || (serve_here->name[0] && strcmp(fileh->name + strlen(SERVE_PREFIX), serve_here->name) == 0);
 }
 
 /* --- its life ----------------------------------------------------------------------------------------------------------------------------------- */

@@ -14,6 +14,9 @@
 #include "dial.h"
 #include "session.h"
 
+#define SERVE_PREFIX "ops:" /* before the name of such a file, where others have paths */
+
+struct bf_fileh;
 struct serve;
 
 /* All that a client serves. */
@@ -51,5 +54,8 @@ int serve_token(const struct serve *serve);
 
 /* Is this thread in one of the program's functions for that file? NULL is fine. */
 bool serve_is_here(const struct serve *serve);
+
+/* The same of the file that a handle is of, whether it was made to serve it or opened by its name. */
+bool serve_is_of(const struct bf_fileh *fileh);
 
 #endif

@@ -10,6 +10,7 @@
 #include "errmsg.h"
 #include "fileh.h"
 #include "ledger_read.h"
+#include "serve.h"
 
 #define WRITEOUT_FLAGS (BF_WRITEOUT_STORE | BF_WRITEOUT_MARKSTORED | BF_WRITEOUT_SYNC)
 
@@ -24,6 +25,11 @@ SAME_IN_MESSAGES(ADVICE_RANDOM);
 SAME_IN_MESSAGES(ADVICE_WILLNEED);
 SAME_IN_MESSAGES(ADVICE_DONTNEED);
 
+/* In one of the functions that serve the file, who waits for them may wait for himself. */
+static int transact_check_itself(const struct bf_fileh *fileh, const char *what) {
+        return serve_is_of(fileh) ? fileh_fail(fileh, -EDEADLK, "this is one of the functions that serve it", what) : 0;
+}
+
 static int transact_check_writeout(const struct bf_fileh *fileh, unsigned flags) {
         if (flags & ~WRITEOUT_FLAGS)
                 return errmsg_set(-EINVAL, "cannot write out %s: unknown flags 0x%x", fileh->name, flags & ~WRITEOUT_FLAGS);
@@ -33,7 +39,7 @@ static int transact_check_writeout(const struct bf_fileh *fileh, unsigned flags)
                 return errmsg_set(-EINVAL, "cannot write out %s: BF_WRITEOUT_SYNC is given without BF_WRITEOUT_STORE", fileh->name);
         if (fileh->is_readonly)
                 return errmsg_set(-EBADF, "cannot write out %s: it was opened read-only", fileh->name);
-        return 0;
+        return flags & BF_WRITEOUT_STORE ? transact_check_itself(fileh, "write out") : 0;
 }
 
 static const char *transact_writeout_hint(int r) {
@@ -147,6 +153,8 @@ int bf_load(struct bf_fileh *fileh, uint64_t offset, uint64_t length) {
         int r;
 
         r = fileh_check(fileh);
+        if (r == 0)
+                r = transact_check_itself(fileh, "load pages of");
         if (r < 0)
                 return r;
         r = transact_send_range(fileh, WIRE_LOAD, 0, offset, length, &flags);

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Files that one process serves and others open by their name: who may, what each sees, what happens when the one that serves goes, and comes again; rules 18, 29. */
+
+#include <errno.h>
+#include <grp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "opsfile.h"
+#include "rig.h"
+#include "watchdog.h"
+
+#define N_PAGES 64
+#define OTHER_UID 10001
+#define THIRD_UID 10002
+
+/* --- a process that serves ---------------------------------------------------------------------------------------------------------------------- */
+
+/* What it is asked to do: a page in the upper bits, and one of these. It answers each with a number. */
+enum wish {
+        WISH_PEEK,    /* word 1 of the page as it is in the file */
+        WISH_HOLD,    /* loads of that page are held */
+        WISH_WAIT,    /* until one is */
+        WISH_CLOSE,   /* serves no more */
+        WISH_REOPEN,  /* serves the same again */
+        WISH_N_CALLS, /* since it was last asked */
+        WISH_END,
+        N_WISHES,
+};
+
+struct server {
+        struct rig *rig;
+        const char *address;
+        uid_t uid; /* 0: as it is */
+        uint64_t block_size; /* 0: pages */
+};
+
+static struct bf_fileh *serve(struct bf_client *client, struct opsfile *file) {
+        const struct bf_open_opts opts = { .size = sizeof(opts), .block_size = file->block_size, .name = "table" };
+        struct bf_fileh *fileh = NULL;
+
+        CHILD_CHECK(bf_open_ops(client, &opsfile_ops, file, file->size, &opts, &fileh) == 0);
+        return fileh;
+}
+
+static uint64_t n_calls(struct opsfile *file) {
+        unsigned n = file->n_log;
+
+        (void) opsfile_log(file);
+        return n;
+}
+
+static int serve_main(int line, void *arg) {
+        const struct server *server = arg;
+        struct opsfile *file = opsfile_new(N_PAGES * RIG_PAGE, server->block_size ? server->block_size : RIG_PAGE);
+        struct bf_client *client;
+        struct bf_fileh *fileh;
+        uint64_t wish;
+
+        if (child_hear(line) == CHILD_GONE)
+                return 1;
+        if (server->uid)
+                child_become(server->uid);
+        CHILD_CHECK(bf_connect(&client, server->address) == 0);
+        fileh = serve(client, file);
+        child_say(line, 0);
+        while ((wish = child_hear(line)) != CHILD_GONE && wish != WISH_END) {
+                uint64_t page = wish / N_WISHES, answer = 0;
+
+                switch ((enum wish)(wish % N_WISHES)) {
+                case WISH_PEEK:
+                        answer = *opsfile_word(file, page * RIG_PAGE + 8);
+                        break;
+                case WISH_HOLD:
+                        opsfile_hold(file, OPSFILE_LOAD, page);
+                        break;
+                case WISH_WAIT:
+                        opsfile_wait(file, OPSFILE_LOAD, 1);
+                        break;
+                case WISH_CLOSE:
+                        CHILD_CHECK(bf_close(fileh) == 0 && opsfile_n_releases(file) == 1);
+                        break;
+                case WISH_REOPEN:
+                        file->n_releases = 0;
+                        fileh = serve(client, file);
+                        break;
+                case WISH_N_CALLS:
+                        answer = n_calls(file);
+                        break;
+                default:
+                        break;
+                }
+                child_say(line, answer);
+        }
+        bf_disconnect(client);
+        return opsfile_n_releases(file) == 1 ? 0 : 1;
+}
+
+static uint64_t ask(const struct child *child, enum wish wish, uint64_t page) {
+        child_say(child->line, page * N_WISHES + wish);
+        return child_hear(child->line);
+}
+
+/* It is made before this process has threads, and connects when it is told to. */
+static struct child *new_server(struct rig *rig, struct server *server) {
+        server->rig = rig;
+        server->address = rig_address(rig);
+        return rig_child(rig, serve_main, server);
+}
+
+static void begin(const struct child *child) {
+        child_say(child->line, 0);
+        assert_int_equal(child_hear(child->line), 0);
+}
+
+/* --- one that opens ----------------------------------------------------------------------------------------------------------------------------- */
+
+struct scene {
+        struct rig *rig;
+        struct child *server;
+        struct child *successor; /* serves the same when it is told to */
+        struct bf_client *client;
+        struct bf_fileh *fileh;
+        uint64_t *map;
+};
+
+static struct scene start(struct rig *rig) {
+        static struct server server;
+        struct scene scene = { .rig = rig };
+
+        rig_daemon(rig, "--pool", "64M", NULL);
+        server = (struct server) { .uid = 0 };
+        scene.server = new_server(rig, &server);
+        scene.successor = new_server(rig, &server);
+        begin(scene.server);
+        scene.client = rig_client(rig);
+        assert_int_equal(bf_open(scene.client, "ops:table", O_RDWR, NULL, &scene.fileh), 0);
+        scene.map = rig_map(scene.fileh, 0, N_PAGES);
+        return scene;
+}
+
+/* rules 5, 6, 10: what another process serves is loaded and stored there */
+static void test_another_process_serves(void **state) {
+        struct scene scene = start(rig_here(state));
+
+        assert_int_equal(*rig_word(scene.map, 10, 0), 10);
+        *rig_word(scene.map, 11, 1) = 77;
+        assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), 0);
+        assert_int_equal(ask(scene.server, WISH_PEEK, 11), 77);
+        assert_int_equal(ask(scene.server, WISH_N_CALLS, 0), 3);
+        assert_int_equal(rig_stat(scene.fileh).size, N_PAGES * RIG_PAGE);
+        rig_disconnect(scene.rig, scene.client);
+        child_say(scene.server->line, WISH_END);
+        assert_int_equal(child_wait(scene.server), 0);
+}
+
+/* rule 18: each has his own view, or all who say so have one */
+static void test_isolated_and_shared(void **state) {
+        struct scene scene = start(rig_here(state));
+        const struct bf_open_opts shared = { .size = sizeof(shared), .flags = BF_SHARED };
+        struct bf_fileh *others[3];
+        uint64_t *maps[3];
+
+        for (unsigned i = 0; i < 3; i++) {
+                assert_int_equal(bf_open(rig_client(scene.rig), "ops:table", O_RDWR, i > 0 ? &shared : NULL, &others[i]), 0);
+                maps[i] = rig_map(others[i], 0, N_PAGES);
+        }
+        *rig_word(scene.map, 5, 1) = 1;
+        *rig_word(maps[1], 5, 1) = 2;
+        assert_int_equal(*rig_word(maps[0], 5, 1), 5);
+        assert_int_equal(*rig_word(maps[2], 5, 1), 2);
+        assert_int_equal(ask(scene.server, WISH_N_CALLS, 0), 3);
+        assert_int_equal(bf_writeout(others[2], RIG_STORE_MARK), 0);
+        assert_int_equal(ask(scene.server, WISH_PEEK, 5), 2);
+        assert_int_equal(*rig_word(maps[0], 5, 1), 5);
+        assert_int_equal(bf_invalidate(others[0], 5 * RIG_PAGE, 1), 0);
+        assert_int_equal(*rig_word(maps[0], 5, 1), 2);
+        assert_int_equal(*rig_word(scene.map, 5, 1), 1);
+}
+
+static void test_read_only(void **state) {
+        struct scene scene = start(rig_here(state));
+        struct bf_fileh *fileh;
+        void *map;
+
+        assert_int_equal(bf_open(scene.client, "ops:table", O_RDONLY, NULL, &fileh), 0);
+        assert_int_equal(bf_mmap(fileh, 0, RIG_PAGE, PROT_READ | PROT_WRITE, &map), -EACCES);
+        assert_int_equal(bf_mmap(fileh, 7 * RIG_PAGE, RIG_PAGE, PROT_READ, &map), 0);
+        assert_int_equal(*(volatile uint64_t *) map, 7);
+        assert_int_equal(bf_writeout(fileh, RIG_STORE_MARK), -EBADF);
+}
+
+static void test_names(void **state) {
+        struct scene scene = start(rig_here(state));
+        struct opsfile *file = opsfile_new(RIG_PAGE, RIG_PAGE);
+        struct bf_open_opts opts = { .size = sizeof(opts), .name = "table" };
+        struct bf_fileh *fileh;
+
+        assert_int_equal(bf_open(scene.client, "ops:nothing", O_RDWR, NULL, &fileh), -ENOENT);
+        assert_int_equal(bf_open(scene.client, "ops:", O_RDWR, NULL, &fileh), -ENOENT);
+        assert_int_equal(bf_open(scene.client, "ops:table", O_RDWR | O_CREAT, NULL, &fileh), -EINVAL);
+        assert_int_equal(bf_open(scene.client, "ops:table", O_RDWR, &opts, &fileh), -EINVAL);
+        assert_int_equal(bf_open_ops(scene.client, &opsfile_ops, file, RIG_PAGE, &opts, &fileh), -EEXIST);
+        assert_non_null(strstr(bf_errmsg(), "table"));
+        opts.name = "another";
+        assert_int_equal(bf_open_ops(scene.client, &opsfile_ops, file, RIG_PAGE, &opts, &fileh), 0);
+        assert_int_equal(opsfile_n_releases(file), 0);
+        rig_disconnect(scene.rig, scene.client);
+        opsfile_free(file);
+}
+
+/* --- the one that serves goes ------------------------------------------------------------------------------------------------------------------- */
+
+static void kill_server(struct scene *scene) {
+        child_kill(scene->server);
+}
+
+/* Loads and stores fail with EIO; what is dirty stays so, and can be stored when somebody serves the file again. */
+static void test_server_dies(void **state) {
+        struct scene scene = start(rig_here(state));
+        struct bf_fileh *fileh;
+        struct probe_hit hit;
+
+        assert_int_equal(*rig_word(scene.map, 10, 0), 10);
+        *rig_word(scene.map, 11, 1) = 77;
+        kill_server(&scene);
+        assert_int_equal(probe_read((void *) rig_word(scene.map, 12, 0), NULL, &hit), SIGBUS);
+        assert_int_equal(hit.error, EIO);
+        assert_int_equal(bf_load(scene.fileh, 13 * RIG_PAGE, RIG_PAGE), -EIO);
+        assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), -EIO);
+        assert_states(scene.fileh, 10, "LD");
+        assert_int_equal(*rig_word(scene.map, 10, 1), 10);
+        assert_int_equal(bf_open(scene.client, "ops:table", O_RDWR, NULL, &fileh), 0); /* somebody has it open still */
+        assert_int_equal(bf_close(fileh), 0);
+        begin(scene.successor);
+        assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), 0);
+        assert_int_equal(ask(scene.successor, WISH_PEEK, 11), 77);
+        assert_states(scene.fileh, 10, "LL");
+        assert_int_equal(bf_invalidate(scene.fileh, 12 * RIG_PAGE, RIG_PAGE), 0);
+        assert_int_equal(*rig_word(scene.map, 12, 0), 12);
+}
+
+static void test_server_dies_during_a_load(void **state) {
+        struct scene scene = start(rig_here(state));
+        struct worker *reader;
+
+        assert_int_equal(ask(scene.server, WISH_HOLD, 10), 0);
+        reader = rig_worker(scene.rig, worker_read, (void *) rig_word(scene.map, 10, 0), NULL, 0, 0);
+        assert_int_equal(ask(scene.server, WISH_WAIT, 0), 0);
+        kill_server(&scene);
+        worker_join(reader);
+        assert_int_equal(reader->hit.signo, SIGBUS);
+        assert_int_equal(reader->hit.error, EIO);
+}
+
+/* The same process serves it again, at once. */
+static void test_server_closes_and_serves_again(void **state) {
+        struct scene scene = start(rig_here(state));
+
+        for (uint64_t page = 20; page < 40; page++) {
+                *rig_word(scene.map, page, 1) = page * 100;
+                assert_int_equal(ask(scene.server, WISH_CLOSE, 0), 0);
+                assert_int_equal(bf_load(scene.fileh, 0, RIG_PAGE), -EIO);
+                assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), -EIO);
+                assert_int_equal(ask(scene.server, WISH_REOPEN, 0), 0);
+                assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), 0);
+                assert_int_equal(ask(scene.server, WISH_PEEK, page), page * 100);
+        }
+}
+
+/* A successor in another process, the moment that the one before is dead. */
+static void test_successor_at_once(void **state) {
+        struct scene scene = start(rig_here(state));
+
+        kill_server(&scene);
+        begin(scene.successor);
+        assert_int_equal(*rig_word(scene.map, 12, 0), 12);
+        assert_int_equal(ask(scene.successor, WISH_N_CALLS, 0), 1);
+}
+
+/* --- other users -------------------------------------------------------------------------------------------------------------------------------- */
+
+struct visitor {
+        const char *address;
+        uid_t uid;
+        gid_t gid;
+        gid_t group; /* another one that he is in; 0: none */
+        int expected;
+};
+
+static int visit(int line, void *arg) {
+        const struct visitor *visitor = arg;
+        struct bf_client *client;
+        struct bf_fileh *fileh;
+        void *map;
+
+        if (child_hear(line) == CHILD_GONE)
+                return 1;
+        CHILD_CHECK(setgroups(visitor->group ? 1 : 0, &visitor->group) == 0);
+        CHILD_CHECK(setresgid(visitor->gid, visitor->gid, visitor->gid) == 0 && setresuid(visitor->uid, visitor->uid, visitor->uid) == 0);
+        CHILD_CHECK(prctl(PR_SET_DUMPABLE, 1) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
+        CHILD_CHECK(bf_connect(&client, visitor->address) == 0);
+        CHILD_CHECK(bf_open(client, "ops:table", O_RDWR, NULL, &fileh) == visitor->expected);
+        if (visitor->expected == 0) {
+                CHILD_CHECK(bf_mmap(fileh, 5 * RIG_PAGE, RIG_PAGE, PROT_READ | PROT_WRITE, &map) == 0);
+                CHILD_CHECK(*(volatile uint64_t *) map == 5);
+        }
+        bf_disconnect(client);
+        return 0;
+}
+
+static void check_visitors(struct rig *rig, int same_group) {
+        static struct server server = { .uid = OTHER_UID };
+        static struct visitor visitors[5];
+        struct child *children[5], *child;
+
+        child = new_server(rig, &server);
+        visitors[0] = (struct visitor) { NULL, OTHER_UID, OTHER_UID, 0, 0 };
+        visitors[1] = (struct visitor) { NULL, THIRD_UID, THIRD_UID, 0, -ENOENT };
+        visitors[2] = (struct visitor) { NULL, THIRD_UID, OTHER_UID, 0, same_group };
+        visitors[3] = (struct visitor) { NULL, THIRD_UID, THIRD_UID, OTHER_UID, same_group };
+        visitors[4] = (struct visitor) { NULL, 0, 0, 0, 0 };
+        for (unsigned i = 0; i < 5; i++) {
+                visitors[i].address = rig_address(rig);
+                children[i] = rig_child(rig, visit, &visitors[i]);
+        }
+        begin(child);
+        for (unsigned i = 0; i < 5; i++) {
+                child_say(children[i]->line, 0);
+                assert_int_equal(child_wait(children[i]), 0);
+        }
+}
+
+static void need_root(void) {
+        if (geteuid() != 0) {
+                print_message("skipped: only root can be another user\n");
+                skip();
+        }
+}
+
+static void test_other_users(void **state) {
+        struct rig *rig = rig_here(state);
+
+        need_root();
+        rig_daemon(rig, "--pool", "64M", "--socket-mode", "0666", NULL);
+        check_visitors(rig, -ENOENT);
+}
+
+static void test_others_of_the_group(void **state) {
+        struct rig *rig = rig_here(state);
+
+        need_root();
+        rig_daemon(rig, "--pool", "64M", "--socket-mode", "0666", "--served-group", "yes", NULL);
+        check_visitors(rig, 0);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                RIG_TEST(test_another_process_serves),
+                RIG_TEST(test_isolated_and_shared),
+                RIG_TEST(test_read_only),
+                RIG_TEST(test_names),
+                RIG_TEST(test_server_dies),
+                RIG_TEST(test_server_dies_during_a_load),
+                RIG_TEST(test_server_closes_and_serves_again),
+                RIG_TEST(test_successor_at_once),
+                RIG_TEST(test_other_users),
+                RIG_TEST(test_others_of_the_group),
+        };
+
+        watchdog_start();
+        return cmocka_run_group_tests_name("ops_peers", tests, NULL, NULL);
+}
