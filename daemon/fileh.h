@@ -117,48 +117,8 @@ struct fileh_block {
 
 int fileh_block_compare(const void *a, const void *b); /* for qsort() */
 
-struct fileh_params {
-        struct file_identity identity;
-        struct directory_route *route; /* borrowed; of a shared one */
-        struct served *served;         /* borrowed; of one that a process serves, else NULL */
-        uid_t uid;
-        bool is_shared;
-        bool is_huge;
-        bool is_writable;
-        uint64_t size;
-        uint64_t block_size;
-        int fd;
-        struct store *store;    /* taken in its place; NULL: fd is a file */
-        int direct_fd;          /* the same file, for direct I/O; -1: there is none */
-        bool is_direct_refused; /* there was to be one */
-        int memory_fd; /* borrowed; of a daemon that is gone, whose pages are taken up; -1: a new memory */
-        int ledger_fd; /* the same */
-        int spill_fd;  /* the same; -1: none came with it */
-};
-
-/* Takes params->fd and direct_fd, or params->store, if it succeeds. The caller holds it, until fileh_unref(). */
-int fileh_new(struct pager *pager, const struct fileh_params *params, struct fileh **ret);
-
 void fileh_ref(struct fileh *fileh);
 void fileh_unref(struct fileh *fileh);
-
-/* That user has it open for writing: its pages are his from now on. -ENOMEM. */
-int fileh_set_writer(struct fileh *fileh, uid_t uid);
-
-/* Is it of the file that such an open names, in blocks of that size? */
-bool fileh_is_of(const struct fileh *fileh, const struct fileh_params *params);
-
-/* May a client with such an open share it? */
-bool fileh_may_join(const struct fileh *fileh, const struct fileh_params *params);
-
-/* The shared fileh that such an open would join, or NULL. */
-struct fileh *fileh_find_shared(struct pager *pager, const struct fileh_params *params);
-
-/* Is there none, but one may be about to come back from the daemon before? */
-bool fileh_is_awaited(struct pager *pager, const struct fileh_params *params);
-
-/* The fileh that has this memory, as another client handed it back before; or NULL. */
-struct fileh *fileh_find_adopted(struct pager *pager, uint64_t memory_inode);
 
 /* Is a user of a shared fileh absent (claim.h)? */
 bool fileh_misses_anyone(struct fileh *fileh);
@@ -171,6 +131,10 @@ bool fileh_misses_anyone(struct fileh *fileh);
 bool fileh_may_protect(struct fileh *fileh);
 
 int fileh_resize(struct fileh *fileh, uint64_t size);
+
+static inline uint64_t fileh_round_up(uint64_t size, uint64_t block_size) {
+        return (size + block_size - 1) & ~(block_size - 1);
+}
 
 uint64_t fileh_n_blocks(const struct fileh *fileh);
 
@@ -210,6 +174,9 @@ void fileh_touch(struct fileh *fileh, uint32_t id);
 
 /* A dirty page at the end of the order of use steps out of it: it is the next to be spilled, if it can be. */
 void fileh_park(struct fileh *fileh, uint32_t id);
+
+/* Closes its spill file. */
+void fileh_free_spill_file(struct fileh *fileh);
 
 /* Is there a file to spill its pages to? */
 bool fileh_can_spill(const struct fileh *fileh);

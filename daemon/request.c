@@ -13,6 +13,7 @@
 #include "census.h"
 #include "closing.h"
 #include "fileh.h"
+#include "fileh_new.h"
 #include "handle.h"
 #include "inject.h"
 #include "opening.h"

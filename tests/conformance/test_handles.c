@@ -44,7 +44,7 @@ static const struct bad_open bad_opens[] = {
         { "data", O_RDWR | O_APPEND, {}, -EINVAL },
         { "data", O_RDWR | O_TRUNC, {}, -EINVAL },
         { "data", O_RDWR | O_DIRECT, {}, -EINVAL },
-        { "data", O_RDWR, { .flags = 1u << 2 }, -EINVAL },
+        { "data", O_RDWR, { .flags = 1u << 3 }, -EINVAL },
         { "data", O_RDWR, { .flags = 1u << 31 | BF_SHARED }, -EINVAL },
         { "data", O_RDWR, { .block_size = 1 }, -EINVAL },
         { "data", O_RDWR, { .block_size = 2048 }, -EINVAL },
