@@ -18,6 +18,8 @@
 #include "load.h"
 #include "log.h"
 #include "pager_thread.h"
+#include "request_open.h"
+#include "requests.h"
 #include "provider.h"
 #include "quota.h"
 #include "range.h"
@@ -177,7 +179,7 @@ static void pager_thread_run_end(struct pager *pager, struct pager_call *call) {
         (void) call;
         thread->is_ending = true;
         closing_everything(pager);
-        request_forget_all(pager);
+        request_open_forget_all(pager);
         if (pager->room_timer_is_set)
                 ring_cancel(pager->ring, &pager->room_timer);
         if (pager->quota_timer_is_set)
@@ -202,7 +204,7 @@ static void pager_thread_run_request(struct pager *pager, struct pager_call *cal
         int fds[WIRE_FDS_MAX];
 
         STAILQ_INSERT_HEAD(&thread->spare, (struct spare_node *) call, entry);
-        request_handle(pager, &request);
+        requests_handle(pager, &request);
         pager_thread_close_fds(pager, fds, request_take_fds(&request, fds));
         request_release(pager->commons, &request);
 }
@@ -221,7 +223,7 @@ static void pager_thread_run_farewell(struct pager *pager, struct pager_call *ca
         struct pager_farewell *farewell = (struct pager_farewell *) call;
 
         closing_peer(pager, farewell->peer);
-        request_forget(pager, farewell->peer);
+        request_open_forget(pager, farewell->peer);
         provider_forget_peer(pager, farewell->peer);
         free(farewell);
 }

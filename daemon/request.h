@@ -2,18 +2,17 @@
 #ifndef BF_REQUEST_H
 #define BF_REQUEST_H
 
-/* What clients ask of a pager, one function a message. The shape of the message is valid already (proto/wire.c); what its fields mean is judged
- * here. */
+/* What a client asks of a pager, with what came with it. */
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "directory.h"
+#include "pager.h"
 #include "wire.h"
 
 struct commons;
-struct pager;
 struct served;
 struct store;
 
@@ -37,17 +36,21 @@ struct request {
         bool is_direct_refused; /* there was to be one */
 };
 
-/* Answers it, now or later. */
-void request_handle(struct pager *pager, struct request *request);
-
 /* Takes out of it the descriptors that nobody took. Returns how many they are. */
 unsigned request_take_fds(struct request *request, int fds[static WIRE_FDS_MAX]);
 
 /* Lets go of what it names. */
 void request_release(struct commons *commons, struct request *request);
 
-/* A peer is gone: what it asked and waits for is not done. The pager ends: nobody's is. */
-void request_forget(struct pager *pager, uint64_t peer);
-void request_forget_all(struct pager *pager);
+static inline struct reply_to request_reply_to(const struct request *request) {
+        return (struct reply_to) { .peer = request->peer, .serial = request->msg.header.serial, .id = request->msg.header.id };
+}
+
+/* What those return that answer a request: this, if it will be answered, or has been; or what is to be answered, 0 or a negative errno. */
+#define REQUEST_TAKEN 1
+
+static inline int request_taken(int r) {
+        return r < 0 ? r : REQUEST_TAKEN;
+}
 
 #endif
