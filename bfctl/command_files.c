@@ -49,6 +49,8 @@ static void files_json_line(struct json_object *json, const struct report_file *
         json_add_bool(json, "huge", file->flags & REPORT_FILE_HUGE);
         json_add_bool(json, "writable", file->flags & REPORT_FILE_WRITABLE);
         json_add_bool(json, "truncated", file->flags & REPORT_FILE_TRUNCATED);
+        json_add_bool(json, "direct", file->flags & REPORT_FILE_DIRECT);
+        json_add_bool(json, "direct_refused", file->flags & REPORT_FILE_DIRECT_REFUSED);
         json_add_number(json, "size", file->size);
         json_add_number(json, "block_size", file->block_size);
         json_add_number(json, "resident_bytes", file->resident_bytes);

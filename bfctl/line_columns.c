@@ -47,8 +47,9 @@ CELL(file_line, file, uid, file.uid, cell_number)
 static void file_how(const void *line, char text[static COLUMNS_CELL_MAX]) {
         uint32_t flags = ((const struct file_line *) line)->file.flags;
 
-        snprintf(text, COLUMNS_CELL_MAX, "%c%c%c%c", flags & REPORT_FILE_WRITABLE ? 'w' : 'r', flags & REPORT_FILE_SHARED ? 's' : '-',
-                 flags & REPORT_FILE_HUGE ? 'h' : '-', flags & REPORT_FILE_TRUNCATED ? 't' : '-');
+        snprintf(text, COLUMNS_CELL_MAX, "%c%c%c%c%c", flags & REPORT_FILE_WRITABLE ? 'w' : 'r', flags & REPORT_FILE_SHARED ? 's' : '-',
+                 flags & REPORT_FILE_HUGE ? 'h' : '-', flags & REPORT_FILE_TRUNCATED ? 't' : '-',
+                 flags & REPORT_FILE_DIRECT ? 'd' : flags & REPORT_FILE_DIRECT_REFUSED ? 'c' : '-');
 }
 
 static void file_path(const void *line, char text[static COLUMNS_CELL_MAX]) {
@@ -65,7 +66,7 @@ static const struct column file_columns_all[] = {
         { "stores", "STORES/s", 8, false, true, file_stores, file_stores_key },
         { "handles", "USERS", 5, false, false, file_handles, file_handles_key },
         { "uid", "UID", 5, false, true, file_uid, file_uid_key },
-        { "how", "HOW", 4, true, false, file_how, NULL },
+        { "how", "HOW", 5, true, false, file_how, NULL },
         { "file", "FILE", 4, true, false, file_path, NULL },
         { .name = NULL },
 };

@@ -32,7 +32,8 @@ struct census {
 
 static uint32_t census_flags(const struct fileh *fileh) {
         return (fileh->is_shared ? REPORT_FILE_SHARED : 0) | (fileh->memory.huge ? REPORT_FILE_HUGE : 0) | (fileh->has_writer ? REPORT_FILE_WRITABLE : 0) |
-               (fileh->is_truncated ? REPORT_FILE_TRUNCATED : 0);
+               (fileh->is_truncated ? REPORT_FILE_TRUNCATED : 0) | (fileh->is_direct ? REPORT_FILE_DIRECT : 0) |
+               (fileh->is_direct_refused ? REPORT_FILE_DIRECT_REFUSED : 0);
 }
 
 static uint32_t census_count_handles(const struct fileh *fileh) {

@@ -76,6 +76,8 @@ struct report_peer {
 #define REPORT_FILE_HUGE (1u << 1)
 #define REPORT_FILE_WRITABLE (1u << 2)
 #define REPORT_FILE_TRUNCATED (1u << 3) /* it was seen to end before its size */
+#define REPORT_FILE_DIRECT (1u << 4)
+#define REPORT_FILE_DIRECT_REFUSED (1u << 5) /* direct I/O was wanted, and its file system has none */
 
 #define REPORT_PATH_MAX 512
 

@@ -168,8 +168,8 @@ bad() {
         [ "$status" -eq 0 ]
         [ "${#lines[@]}" -eq 3 ]
         [[ ${lines[0]} =~ SIZE\ +RESIDENT\ +DIRTY\ +SPILLED\ +FAULTS/s\ .*FILE$ ]]
-        [[ ${lines[1]} =~ ^\ *1.0\ MiB\ +12.0\ KiB\ +4.0\ KiB\ +0\ B\ .*\ w---\ +"$dir/file"$ ]]
-        [[ ${lines[2]} =~ \ r---\ +"$dir/other"$ ]]
+        [[ ${lines[1]} =~ ^\ *1.0\ MiB\ +12.0\ KiB\ +4.0\ KiB\ +0\ B\ .*\ w----\ +"$dir/file"$ ]]
+        [[ ${lines[2]} =~ \ r----\ +"$dir/other"$ ]]
         run "$BFCTL_PROGRAM" files --sort size
         [[ ${lines[1]} == *"$dir/other" ]]
         bad files --sort siez
@@ -192,6 +192,26 @@ bad() {
         [ "${#lines[@]}" -eq 3 ]
         [[ ${lines[0]} =~ ^\ *PID\ +UID\ +FILES\ .*COMMAND$ ]]
         [[ ${lines[1]} =~ ^\ *${pids[1]}\ .*\ 1.0\ MiB\ .*\ bfsay$ ]]
+}
+
+@test "files: which of them pass the page cache by" {
+        start_daemon
+        mkfifo "$dir/hold"
+        truncate -s 1M "$dir/file" /dev/shm/bfctl-$$
+        "$BFSAY_PROGRAM" "unix:$socket" "open $dir/file direct" "say ready" "wait" >"$dir/said" <"$dir/hold" 3>&- &
+        pids+=($!)
+        "$BFSAY_PROGRAM" "unix:$socket" "open /dev/shm/bfctl-$$ direct" "say ready" "wait" >"$dir/said2" <"$dir/hold" 3>&- &
+        pids+=($!)
+        exec {hold}>"$dir/hold"
+        soon grep -q ready "$dir/said"
+        soon grep -q ready "$dir/said2"
+        rm /dev/shm/bfctl-$$
+        run --separate-stderr "$BFCTL_PROGRAM" --json files
+        valid files
+        [ "$(field '. | [.files[] | select(.path | startswith("/dev/shm/"))][0] | .direct, .direct_refused' | tr '\n' ' ')" = 'false true ' ]
+        [ "$(field '. | [.files[] | select(.path | startswith("/dev/shm/") | not)][0] | .direct != .direct_refused')" = true ] # as the folder of the tests has it
+        run "$BFCTL_PROGRAM" files
+        [[ $output =~ \ w---c\ +/dev/shm/ ]]
 }
 
 @test "files and peers of others are for root and the daemon's own user" {

@@ -40,7 +40,7 @@ static bool say_has(const struct say *say, const char *word) {
 static struct bf_open_opts say_opts(const struct say *say) {
         struct bf_open_opts opts = { .size = sizeof(opts) };
 
-        opts.flags = (say_has(say, "shared") ? BF_SHARED : 0) | (say_has(say, "huge") ? BF_HUGE : 0);
+        opts.flags = (say_has(say, "shared") ? BF_SHARED : 0) | (say_has(say, "huge") ? BF_HUGE : 0) | (say_has(say, "direct") ? BF_DIRECT : 0);
         for (unsigned i = 1; i < SAY_WORDS; i++)
                 if (strncmp(say->words[i], "block=", 6) == 0)
                         opts.block_size = strtoull(say->words[i] + 6, NULL, 0);
