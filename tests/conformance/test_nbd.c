@@ -55,14 +55,14 @@ static void check_round_trip(struct rig *rig, struct bf_client *client, const ch
         assert_int_equal(rig_stat(fileh).loads, N_PAGES);
 }
 
-static void memory_of_nbdkit(void **state) {
+static void test_memory_of_nbdkit(void **state) {
         struct rig *rig = rig_here(state);
         struct nbdserver *server = rig_nbdkit(rig, (const char *[]) { "memory", "1M", NULL });
 
         check_round_trip(rig, start(rig), server->uri);
 }
 
-static void file_of_qemu(void **state) {
+static void test_file_of_qemu(void **state) {
         struct rig *rig = rig_here(state);
         const char *path = rig_identity(rig, "image", N_PAGES);
         struct nbdserver *server = rig_qemu_nbd(rig, (const char *[]) { "--format", "raw", path, NULL });
@@ -71,7 +71,7 @@ static void file_of_qemu(void **state) {
         assert_int_equal(rig_file_word(path, 3), 7 + 3000);
 }
 
-static void discard_and_invalidate(void **state) {
+static void test_discard_and_invalidate(void **state) {
         struct rig *rig = rig_here(state);
         const char *path = rig_identity(rig, "image", N_PAGES);
         struct nbdserver *server = rig_nbdkit(rig, (const char *[]) { "file", path, NULL });
@@ -110,14 +110,14 @@ static const char *odd_file(struct rig *rig) {
         return path;
 }
 
-static void odd_size_of_nbdkit(void **state) {
+static void test_odd_size_of_nbdkit(void **state) {
         struct rig *rig = rig_here(state);
         const char *path = odd_file(rig);
 
         check_odd_size(rig, path, rig_nbdkit(rig, (const char *[]) { "file", path, NULL })->uri);
 }
 
-static void odd_size_of_qemu(void **state) {
+static void test_odd_size_of_qemu(void **state) {
         struct rig *rig = rig_here(state);
         const char *path = odd_file(rig);
 
@@ -125,7 +125,7 @@ static void odd_size_of_qemu(void **state) {
 }
 
 /* Blocks larger than a server takes at once go in parts. */
-static void large_blocks(void **state) {
+static void test_large_blocks(void **state) {
         struct rig *rig = rig_here(state);
         const char *const args[] = { "--filter=blocksize-policy", "memory", "8M", "blocksize-minimum=512", "blocksize-preferred=4096", "blocksize-maximum=1M",
                                      "blocksize-error-policy=error", NULL };
@@ -145,7 +145,7 @@ static void large_blocks(void **state) {
         assert_filled(map, 2048, 3);
 }
 
-static void shared_by_name(void **state) {
+static void test_shared_by_name(void **state) {
         struct rig *rig = rig_here(state);
         struct nbdserver *server = rig_nbdkit(rig, (const char *[]) { "memory", "1M", NULL });
         struct bf_client *client = start(rig);
@@ -159,7 +159,7 @@ static void shared_by_name(void **state) {
 }
 
 /* A key in a file is read for who may open what names it, letter by letter. */
-static void tls_with_a_key(void **state) {
+static void test_tls_with_a_key(void **state) {
         static const char key[] = "bf:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
         struct rig *rig = rig_here(state);
         const char *path = rig_path(rig, "key");
@@ -193,7 +193,7 @@ static void assert_refused(struct bf_client *client, const char *uri, int oflag,
                 fail_msg("\"%s\" says nothing of \"%s\"", bf_errmsg(), words);
 }
 
-static void nothing_is_allowed_by_default(void **state) {
+static void test_nothing_is_allowed_by_default(void **state) {
         struct rig *rig = rig_here(state);
         struct nbdserver *server = rig_nbdkit(rig, (const char *[]) { "memory", "1M", NULL });
 
@@ -201,7 +201,7 @@ static void nothing_is_allowed_by_default(void **state) {
         assert_refused(rig_client(rig), server->uri, O_RDWR, -EACCES, "--allow-nbd");
 }
 
-static void what_is_not_listed_is_refused(void **state) {
+static void test_what_is_not_listed_is_refused(void **state) {
         struct rig *rig = rig_here(state);
         struct nbdserver *server = rig_nbdkit(rig, (const char *[]) { "memory", "1M", NULL });
         struct bf_client *client = start(rig);
@@ -214,7 +214,7 @@ static void what_is_not_listed_is_refused(void **state) {
         assert_refused(client, "nbd://localhost/", O_RDWR, -EACCES, "--allow-nbd");
 }
 
-static void a_private_daemon_allows_all(void **state) {
+static void test_a_private_daemon_allows_all(void **state) {
         struct rig *rig = rig_here(state);
         struct nbdserver *server = rig_nbdkit(rig, (const char *[]) { "memory", "1M", NULL });
         struct bf_client *client;
@@ -225,7 +225,7 @@ static void a_private_daemon_allows_all(void **state) {
         bf_disconnect(client);
 }
 
-static void read_only(void **state) {
+static void test_read_only(void **state) {
         struct rig *rig = rig_here(state);
         struct nbdserver *server = rig_nbdkit(rig, (const char *[]) { "--readonly", "memory", "1M", NULL });
         struct bf_client *client = start(rig);
@@ -237,7 +237,7 @@ static void read_only(void **state) {
         assert_refused(client, server->uri, O_RDWR, -EROFS, "reading only");
 }
 
-static void no_server(void **state) {
+static void test_no_server(void **state) {
         struct rig *rig = rig_here(state);
         struct bf_client *client = start(rig);
         char uri[256];
@@ -247,7 +247,7 @@ static void no_server(void **state) {
         assert_true(daemonproc_says(&rig->daemon, uri));
 }
 
-static void no_such_export(void **state) {
+static void test_no_such_export(void **state) {
         struct rig *rig = rig_here(state);
         const char *path = rig_identity(rig, "image", 4);
         struct nbdserver *server = rig_qemu_nbd(rig, (const char *[]) { "--format", "raw", "--export-name", "one", path, NULL });
@@ -263,7 +263,7 @@ static void no_such_export(void **state) {
         assert_int_equal(open_nbd(client, uri, O_RDWR, &fileh), 0);
 }
 
-static void it_cannot_grow(void **state) {
+static void test_it_cannot_grow(void **state) {
         struct rig *rig = rig_here(state);
         struct nbdserver *server = rig_nbdkit(rig, (const char *[]) { "memory", "1M", NULL });
         struct bf_client *client = start(rig);
@@ -276,21 +276,21 @@ static void it_cannot_grow(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                RIG_TEST(memory_of_nbdkit),
-                RIG_TEST(file_of_qemu),
-                RIG_TEST(discard_and_invalidate),
-                RIG_TEST(odd_size_of_nbdkit),
-                RIG_TEST(odd_size_of_qemu),
-                RIG_TEST(large_blocks),
-                RIG_TEST(shared_by_name),
-                RIG_TEST(tls_with_a_key),
-                RIG_TEST(nothing_is_allowed_by_default),
-                RIG_TEST(what_is_not_listed_is_refused),
-                RIG_TEST(a_private_daemon_allows_all),
-                RIG_TEST(read_only),
-                RIG_TEST(no_server),
-                RIG_TEST(no_such_export),
-                RIG_TEST(it_cannot_grow),
+                RIG_TEST(test_memory_of_nbdkit),
+                RIG_TEST(test_file_of_qemu),
+                RIG_TEST(test_discard_and_invalidate),
+                RIG_TEST(test_odd_size_of_nbdkit),
+                RIG_TEST(test_odd_size_of_qemu),
+                RIG_TEST(test_large_blocks),
+                RIG_TEST(test_shared_by_name),
+                RIG_TEST(test_tls_with_a_key),
+                RIG_TEST(test_nothing_is_allowed_by_default),
+                RIG_TEST(test_what_is_not_listed_is_refused),
+                RIG_TEST(test_a_private_daemon_allows_all),
+                RIG_TEST(test_read_only),
+                RIG_TEST(test_no_server),
+                RIG_TEST(test_no_such_export),
+                RIG_TEST(test_it_cannot_grow),
         };
 
         watchdog_start();

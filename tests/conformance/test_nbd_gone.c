@@ -62,7 +62,7 @@ static void pull(const struct scene *scene) {
 
 /* --- errors ------------------------------------------------------------------------------------------------------------------------------------- */
 
-static void reads_fail(void **state) {
+static void test_reads_fail(void **state) {
         struct scene scene = start_failing(rig_here(state), "pread", "EIO");
         struct probe_hit hit;
 
@@ -77,7 +77,7 @@ static void reads_fail(void **state) {
         assert_int_equal(*rig_word(scene.map, 4, 0), 4);
 }
 
-static void writes_fail(void **state) {
+static void test_writes_fail(void **state) {
         struct scene scene = start_failing(rig_here(state), "pwrite", "ENOSPC");
 
         *rig_word(scene.map, 3, 0) = 33;
@@ -91,7 +91,7 @@ static void writes_fail(void **state) {
 }
 
 /* nbdkit's error filter fails no flushes: a script does. */
-static void flushes_fail(void **state) {
+static void test_flushes_fail(void **state) {
         struct rig *rig = rig_here(state);
         struct scene scene = { .rig = rig, .path = rig_identity(rig, "image", N_PAGES), .trigger = rig_path(rig, "trigger") };
         char flush[2 * ARG_MAX_BYTES], size[ARG_MAX_BYTES], read[2 * ARG_MAX_BYTES], write[2 * ARG_MAX_BYTES];
@@ -113,7 +113,7 @@ static void flushes_fail(void **state) {
 
 /* --- a server that is gone ---------------------------------------------------------------------------------------------------------------------- */
 
-static void idle_connection_is_lost(void **state) {
+static void test_idle_connection_is_lost(void **state) {
         struct scene scene = start(rig_here(state), "30");
 
         *rig_word(scene.map, 1, 0) = 11;
@@ -125,7 +125,7 @@ static void idle_connection_is_lost(void **state) {
 }
 
 /* A thread touches memory while there is no server, and gets its page when there is one. */
-static void touch_waits_for_a_server(void **state) {
+static void test_touch_waits_for_a_server(void **state) {
         struct scene scene = start(rig_here(state), "30");
         struct worker *reader, *writer;
 
@@ -144,7 +144,7 @@ static void touch_waits_for_a_server(void **state) {
         assert_int_equal(rig_file_word(scene.path, 9), 99);
 }
 
-static void waiting_has_an_end(void **state) {
+static void test_waiting_has_an_end(void **state) {
         struct scene scene = start(rig_here(state), "0.2");
         struct probe_hit hit;
 
@@ -168,7 +168,7 @@ static void waiting_has_an_end(void **state) {
 }
 
 /* What it had taken, and not flushed, may be gone with it: that is told once, and is dirty again. */
-static void unflushed_writes_are_in_doubt(void **state) {
+static void test_unflushed_writes_are_in_doubt(void **state) {
         struct scene scene = start(rig_here(state), "30");
         uint64_t lost = 3;
 
@@ -190,7 +190,7 @@ static void unflushed_writes_are_in_doubt(void **state) {
 }
 
 /* What comes back in its place and is too small, or read-only, is not taken for it. */
-static void another_server_is_not_it(void **state) {
+static void test_another_server_is_not_it(void **state) {
         struct scene scene = start(rig_here(state), "0.2");
 
         *rig_word(scene.map, 3, 0) = 33;
@@ -204,7 +204,7 @@ static void another_server_is_not_it(void **state) {
 }
 
 /* Who closes a file whose server is gone, or the daemon that ends, does not wait for it. */
-static void end_without_a_server(void **state) {
+static void test_end_without_a_server(void **state) {
         struct scene scene = start(rig_here(state), "1000");
 
         assert_int_equal(*rig_word(scene.map, 3, 0), 3);
@@ -306,7 +306,7 @@ static void loads_wait(void) {
         }
 }
 
-static void killed_under_load(void **state) {
+static void test_killed_under_load(void **state) {
         struct rig *rig = rig_here(state);
         const char *path = rig_identity(rig, "image", N_LOADS * N_PAGES);
         struct nbdserver *server = rig_nbdkit(rig, (const char *[]) { "file", path, NULL });
@@ -331,16 +331,16 @@ static void killed_under_load(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                RIG_TEST(reads_fail),
-                RIG_TEST(writes_fail),
-                RIG_TEST(flushes_fail),
-                RIG_TEST(idle_connection_is_lost),
-                RIG_TEST(touch_waits_for_a_server),
-                RIG_TEST(waiting_has_an_end),
-                RIG_TEST(unflushed_writes_are_in_doubt),
-                RIG_TEST(another_server_is_not_it),
-                RIG_TEST(end_without_a_server),
-                RIG_TEST(killed_under_load),
+                RIG_TEST(test_reads_fail),
+                RIG_TEST(test_writes_fail),
+                RIG_TEST(test_flushes_fail),
+                RIG_TEST(test_idle_connection_is_lost),
+                RIG_TEST(test_touch_waits_for_a_server),
+                RIG_TEST(test_waiting_has_an_end),
+                RIG_TEST(test_unflushed_writes_are_in_doubt),
+                RIG_TEST(test_another_server_is_not_it),
+                RIG_TEST(test_end_without_a_server),
+                RIG_TEST(test_killed_under_load),
         };
 
         watchdog_start();

@@ -48,7 +48,7 @@ static struct scene start_paused(struct rig *rig, const char *threads) {
 }
 
 /* The server answers none of them before it has all. */
-static void faults_of_many_threads(void **state) {
+static void test_faults_of_many_threads(void **state) {
         struct scene scene = start_paused(rig_here(state), "16");
         struct worker *workers[N_THREADS];
 
@@ -65,7 +65,7 @@ static void faults_of_many_threads(void **state) {
         assert_int_equal(nbdserver_most_under_way(scene.log), N_THREADS);
 }
 
-static void writeout_of_scattered_pages(void **state) {
+static void test_writeout_of_scattered_pages(void **state) {
         struct scene scene = start_paused(rig_here(state), "16");
         struct worker *writer;
 
@@ -84,7 +84,7 @@ static void writeout_of_scattered_pages(void **state) {
 }
 
 /* Each takes a while: who waits for one has others under way. */
-static void reading_in_order(void **state) {
+static void test_reading_in_order(void **state) {
         struct scene scene = start(rig_here(state), "--filter=delay", "rdelay=5ms", "16");
 
         assert_int_equal(bf_advise(scene.fileh, 0, N_PAGES * RIG_PAGE, BF_ADVICE_SEQUENTIAL), 0);
@@ -95,9 +95,9 @@ static void reading_in_order(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                RIG_TEST(faults_of_many_threads),
-                RIG_TEST(writeout_of_scattered_pages),
-                RIG_TEST(reading_in_order),
+                RIG_TEST(test_faults_of_many_threads),
+                RIG_TEST(test_writeout_of_scattered_pages),
+                RIG_TEST(test_reading_in_order),
         };
 
         watchdog_start();
