@@ -67,6 +67,14 @@ const struct bound bounds[] = {
         BOUND_POOL("Zipf and scan, pool 50 %", workload_pool_scan[1]),
         BOUND_POOL("loop of 1.1 pools, pool 25 %", workload_pool_loop[0]),
         BOUND_POOL("loop of 1.1 pools, pool 50 %", workload_pool_loop[1]),
+#if BENCH_LIBNBD
+        BOUND_PEER("random read fault of an NBD server, time: to nbd_pread", workload_nbd_random, subject_nbd, subject_libnbd, RESULT_P50, BOUND_NONE, 0),
+        BOUND_PEER("the same: to a local file", workload_nbd_random, subject_nbd, subject_bigfile, RESULT_P50, BOUND_NONE, 0),
+        BOUND_PEER("sequential read of an NBD server: to nbdcopy", workload_nbd_sequential, subject_nbd, subject_nbdcopy, RESULT_MAIN, BOUND_NONE, 0),
+        BOUND_PEER("the same: to a local file", workload_nbd_sequential, subject_nbd, subject_bigfile, RESULT_MAIN, BOUND_NONE, 0),
+        BOUND_PEER("sequential read of a slow NBD server: to nbdcopy", workload_nbd_slow_sequential, subject_nbd_slow, subject_nbdcopy_slow, RESULT_MAIN,
+                   BOUND_NONE, 0),
+#endif
         BOUND_NUMBER("start of a private daemon, ms", workload_start_up, 20),
         BOUND_NUMBER("wake-ups of an idle daemon in a second", workload_idle, 0),
         BOUND_NUMBER("metadata for each page in RAM, bytes", workload_metadata, 64),

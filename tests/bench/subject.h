@@ -62,6 +62,11 @@ extern const struct subject_kind subject_bigfile_limited;
 extern const struct subject_kind subject_bigfile;
 extern const struct subject_kind subject_bigfile_huge;
 extern const struct subject_kind subject_bigfile_server; /* the daemon alone, for clients in other processes */
+extern const struct subject_kind subject_nbd;            /* bigfile, of an NBD server; of one that takes its time */
+extern const struct subject_kind subject_nbd_slow;
+extern const struct subject_kind subject_libnbd;         /* the same server without memory: a block at a time; and all of it, also of the slow one */
+extern const struct subject_kind subject_nbdcopy;
+extern const struct subject_kind subject_nbdcopy_slow;
 extern const struct subject_kind subject_file;           /* pread and pwrite of blocks */
 extern const struct subject_kind subject_file_huge;      /* pread of 2 MiB into a warm huge page */
 extern const struct subject_kind subject_signal;         /* a pager in a SIGSEGV handler */

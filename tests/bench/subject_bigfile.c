@@ -15,6 +15,7 @@
 #include "cgroup.h"
 #include "content.h"
 #include "hugepages.h"
+#include "nbdkit.h"
 #include "server.h"
 #include "subject.h"
 #include "subject_bigfile.h"
@@ -30,6 +31,8 @@ struct subject_bigfile_variant {
         unsigned open_flags;
         bool is_limited;
         bool has_no_client;
+        bool is_nbd;  /* of an NBD server */
+        bool is_slow; /* the server */
 };
 
 struct subject_bigfile {
@@ -39,6 +42,7 @@ struct subject_bigfile {
         struct cgroup cgroup;
         struct bf_client *client;
         struct bf_fileh *fileh;
+        struct nbdkit nbdkit;
         int fd; /* -1: none of its own */
         uint64_t size;
 };
@@ -55,6 +59,7 @@ static void subject_bigfile_free(struct subject *subject) {
         bf_disconnect(self->client);
         if (self->server.pid > 0)
                 server_stop(&self->server);
+        nbdkit_stop(&self->nbdkit);
         if (self->is_limited)
                 cgroup_fini(&self->cgroup);
         if (self->fd >= 0)
@@ -63,17 +68,22 @@ static void subject_bigfile_free(struct subject *subject) {
 }
 
 /* With a descriptor of its own: the daemon may set flags of what it is given, and others are to read the file as they would without it. */
-static int subject_bigfile_open(struct subject_bigfile *self, const struct setup *setup, const char *address, unsigned flags) {
+static int subject_bigfile_open_file(struct subject_bigfile *self, const struct setup *setup, unsigned flags) {
         struct bf_open_opts opts = { .size = sizeof(opts), .flags = flags };
+
+        if (self->nbdkit.pid > 0)
+                return subject_bigfile_check(bf_open(self->client, self->nbdkit.uri, O_RDWR, &opts, &self->fileh));
+        self->fd = content_reopen(setup->content);
+        return self->fd < 0 ? self->fd : subject_bigfile_check(bf_open_fd(self->client, self->fd, &opts, &self->fileh));
+}
+
+static int subject_bigfile_open(struct subject_bigfile *self, const struct setup *setup, const char *address, unsigned flags) {
         void *memory;
         int r;
 
-        self->fd = content_reopen(setup->content);
-        if (self->fd < 0)
-                return self->fd;
         r = subject_bigfile_check(bf_connect(&self->client, address));
         if (r == 0)
-                r = subject_bigfile_check(bf_open_fd(self->client, self->fd, &opts, &self->fileh));
+                r = subject_bigfile_open_file(self, setup, flags);
         if (r == 0)
                 r = subject_bigfile_check(bf_mmap(self->fileh, 0, setup->content->size, PROT_READ | PROT_WRITE, &memory));
         if (r == 0)
@@ -99,12 +109,25 @@ static int subject_bigfile_prepare(struct subject_bigfile *self, const struct se
                            (uintmax_t) hugepages_n_free());
                 return SUBJECT_HAS_NONE;
         }
+        if (variant->is_nbd)
+                return nbdkit_start(&self->nbdkit, setup, variant->is_slow, reason);
         if (!variant->is_limited)
                 return 0;
         if (cgroup_init(&self->cgroup, setup->pool_bytes + setup->pool_bytes / 16 + SUBJECT_BIGFILE_SPARE, reason) < 0)
                 return SUBJECT_HAS_NONE;
         self->is_limited = true;
         return 0;
+}
+
+/* A daemon that may connect to the NBD server, if there is one. */
+static int subject_bigfile_start_server(struct subject_bigfile *self, const struct setup *setup) {
+        struct setup more = *setup;
+        char args[400];
+
+        snprintf(args, sizeof(args), "--allow-nbd %s %s", self->nbdkit.uri, setup->daemon_args ? setup->daemon_args : "");
+        if (self->nbdkit.pid > 0)
+                more.daemon_args = args;
+        return server_start(&self->server, &more);
 }
 
 /* The daemon is started where it is to be. */
@@ -115,7 +138,7 @@ static int subject_bigfile_begin(struct subject_bigfile *self, const struct setu
         if (self->is_limited)
                 r = cgroup_enter(&self->cgroup);
         if (r == 0)
-                r = server_start(&self->server, setup);
+                r = subject_bigfile_start_server(self, setup);
         if (r == 0 && !variant->has_no_client)
                 r = subject_bigfile_open(self, setup, self->server.address, variant->open_flags);
         if (self->is_limited)
@@ -210,6 +233,14 @@ int subject_bigfile_fill(struct subject *subject, uint64_t bytes, uint64_t *ret_
 
 const struct subject_kind subject_bigfile = {
         SUBJECT_BIGFILE_KIND("bigfile", "bigfile", .open_flags = 0),
+};
+
+const struct subject_kind subject_nbd = {
+        SUBJECT_BIGFILE_KIND("nbd", "bigfile, NBD", .is_nbd = true),
+};
+
+const struct subject_kind subject_nbd_slow = {
+        SUBJECT_BIGFILE_KIND("nbd-slow", "bigfile, NBD", .is_nbd = true, .is_slow = true),
 };
 
 const struct subject_kind subject_bigfile_huge = {

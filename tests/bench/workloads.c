@@ -36,6 +36,12 @@ const struct workload *const workloads[] = {
         &workload_pool_loop[1],
         &workload_pool_scan[0],
         &workload_pool_scan[1],
+#if BENCH_LIBNBD
+        &workload_nbd_random,
+        &workload_nbd_sequential,
+        &workload_nbd_slow_sequential,
+        &workload_nbd_slow_faults,
+#endif
         &workload_start_up,
         &workload_idle,
         &workload_metadata,
