@@ -153,7 +153,8 @@ static struct ahead *ahead_get(struct fileh *fileh) {
 static struct stream_bounds ahead_bounds(const struct mapping *mapping) {
         const struct fileh *fileh = mapping->fileh;
         bool is_eager = fileh->advice == WIRE_ADVICE_SEQUENTIAL;
-        uint64_t window = is_eager || fileh->is_direct ? AHEAD_WINDOW_EAGER_BYTES : AHEAD_WINDOW_BYTES;
+        bool is_far = fileh->is_direct || !store_has_now(fileh->store); /* nothing of it is in RAM: what is read takes its time */
+        uint64_t window = is_eager || is_far ? AHEAD_WINDOW_EAGER_BYTES : AHEAD_WINDOW_BYTES;
         uint64_t end = (mapping->offset + mapping->length) >> fileh->block_shift;
 
         if (window < AHEAD_WINDOW_BLOCKS_MIN << fileh->block_shift)
