@@ -203,6 +203,17 @@ static bool fault_waits_for_itself(const struct handle *handle, uint64_t block, 
         return (state == PAGE_EMPTY || state == PAGE_LOADING) && store_is_served_by(fileh->store, handle->peer, thread);
 }
 
+/*
+ * The thread touched a page of a large block while that was being shown, and before its turn: by now it is there. To show all the others once more would take as long
+ * as there are pages.
+ */
+static bool fault_is_over(struct mapping *mapping, uint64_t block, const struct uffd_fault *fault) {
+        const struct fileh *fileh = mapping->fileh;
+
+        return fileh->block_size > memory_page_size(&fileh->memory) && !fault->write_protected && fault_is_alike(mapping, block, fault->write) &&
+               mapping_showed_page(mapping, fault->address, fault->write);
+}
+
 static void fault_handle(struct handle *handle, const struct uffd_fault *fault) {
         struct mapping *mapping = handle_find(handle, fault->address);
         uint64_t block = mapping ? mapping_block(mapping, fault->address) : 0;
@@ -225,6 +236,8 @@ static void fault_handle(struct handle *handle, const struct uffd_fault *fault) 
                 fault_on_empty(mapping, block, write);
         else if (fileh_state(fileh, block) == PAGE_SPILLED)
                 fault_load(mapping, block, write);
+        else if (fault_is_over(mapping, block, fault))
+                fileh_touch(fileh, id);
         else if (write && quota_holds(fileh, id))
                 fault_wait_for_quota(mapping, block);
         else

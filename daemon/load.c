@@ -84,6 +84,22 @@ static void load_give_turn_back(struct load *load) {
         load_start(next);
 }
 
+static void load_get_buf(struct load *load) {
+        struct fileh *fileh = load->fileh;
+
+        if (!load->is_unspill && store_lend(fileh->store, load->block << fileh->block_shift, (uint32_t) load_bytes(load), &load->loan))
+                load->buf = load->loan.buf;
+        else
+                load->buf = bufs_get(&fileh->pager->bufs, load_bytes(load));
+}
+
+static void load_put_buf(struct load *load) {
+        if (load->loan.buf)
+                store_take_back(load->fileh->store, &load->loan);
+        else
+                bufs_put(&load->fileh->pager->bufs, load->buf, load_bytes(load));
+}
+
 /* All its pages have ended one way or another. */
 static void load_free(struct load *load) {
         struct fileh *fileh = load->fileh;
@@ -93,7 +109,7 @@ static void load_free(struct load *load) {
                 (void) pager_record(pager, REPORT_LOAD, load->began);
         TAILQ_REMOVE(&fileh->loads, load, fileh_entry);
         idtable_remove(&pager->loads, load->id);
-        bufs_put(&pager->bufs, load->buf, load_bytes(load));
+        load_put_buf(load);
         waiters_end(&load->waiters, load->error, mapping_wake_waiter);
         load_give_turn_back(load);
         free(load);
@@ -339,13 +355,14 @@ static void load_read(struct load *load) {
         if (!load->buf) {
                 load->n_read = load->n_blocks;
                 load->began = latency_now();
-                load->buf = bufs_get(&fileh->pager->bufs, load_bytes(load));
+                load_get_buf(load);
         }
         if (!load->buf) {
                 load_fail_rest(load, -ENOMEM);
                 return;
         }
         load->request.buf = (char *) load->buf + skip;
+        load->request.loan = load->loan.buf ? &load->loan : NULL;
         load->request.offset = (load->block << fileh->block_shift) + skip;
         load->request.length = (uint32_t) (load->n_read << fileh->block_shift);
         load->request.done = load_on_read;

@@ -36,7 +36,8 @@ struct load {
         bool has_turn;
         uint64_t deadline; /* while it waits for room */
         uint64_t began;    /* to read, by latency_now(); 0: not yet */
-        void *buf;
+        void *buf; /* of the loan, if there is one */
+        struct store_loan loan;
         struct store_request request;
         struct waiters waiters;
         TAILQ_ENTRY(load) fileh_entry; /* fileh->loads -> load->fileh_entry */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <errno.h>
+
 #include "fileh.h"
 #include "mapping.h"
 #include "uffd.h"
@@ -25,6 +27,15 @@ int mapping_fill(struct mapping *mapping, uint64_t block, uint64_t n, const void
 int mapping_show(struct mapping *mapping, uint64_t block, uint64_t n, bool writable) {
         return uffd_continue(mapping->uffd, mapping_address(mapping, block), n << mapping->fileh->block_shift,
                              memory_page_size(&mapping->fileh->memory), !writable && !mapping->readonly);
+}
+
+bool mapping_showed_page(struct mapping *mapping, uint64_t address, bool writable) {
+        uint64_t page_size = memory_page_size(&mapping->fileh->memory), page = address & ~(page_size - 1);
+
+        if (uffd_continue_page(mapping->uffd, page, page_size, !writable && !mapping->readonly) != -EEXIST)
+                return false;
+        (void) uffd_wake(mapping->uffd, page, page_size);
+        return true;
 }
 
 int mapping_protect(struct mapping *mapping, uint64_t first, uint64_t n, bool protect) {

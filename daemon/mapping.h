@@ -37,6 +37,9 @@ int mapping_fill(struct mapping *mapping, uint64_t block, uint64_t n, const void
 /* Shows n blocks that are in the memory. -EFAULT: one is not. */
 int mapping_show(struct mapping *mapping, uint64_t block, uint64_t n, bool writable);
 
+/* Shows the page at that address, of a block that is in the memory, and has a thread that waits for it go on. Was it shown already? */
+bool mapping_showed_page(struct mapping *mapping, uint64_t address, bool writable);
+
 /* Write-protects the blocks from first on that it shows, or un-protects them. */
 int mapping_protect(struct mapping *mapping, uint64_t first, uint64_t n, bool protect);
 

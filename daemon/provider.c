@@ -16,20 +16,26 @@
 #define PROVIDER_ERRNO_MAX 4095
 
 struct provider_slot {
-        struct provider_ask *ask; /* NULL: it is free */
+        struct provider_ask *ask; /* NULL: nothing is asked */
+        bool is_lent;
         uint32_t number;          /* of what was asked last */
         uint32_t next_free;       /* + 1; 0: none */
 };
 
-/* A connection with a process. It stays until the read of its socket has ended. */
+/* A connection with a process. It stays until the read of its socket has ended, and all that was lent is back. */
 struct provider_line {
         struct provider *provider; /* NULL: it is lost, nothing that comes from it counts */
         struct ring *ring;
         int socket;
         char *area;
         uint64_t area_bytes;
+        uint64_t block_size;
         struct ring_op read_op;
+        bool is_reading;
         struct provide_answer answer; /* the one being read */
+        struct provider_slot slots[PROVIDE_SLOTS_MAX];
+        uint32_t first_free; /* + 1; the one used last: its memory is the warmest */
+        unsigned n_lent;
 };
 
 /* What one file is asked through: it stays when the process goes, and another one may come. */
@@ -39,9 +45,7 @@ struct provider {
         struct served *served;      /* held */
         uint64_t peer;              /* who serves it, if somebody does */
         struct provider_line *line; /* with him; NULL: nobody does */
-        struct provider_slot slots[PROVIDE_SLOTS_MAX];
-        uint32_t first_free; /* + 1; the one used last: its memory is the warmest */
-        unsigned n_busy;
+        unsigned n_asked;           /* and not answered */
         STAILQ_HEAD(, provider_ask) waiting; /* for a slot, or for somebody who serves -> ask->entry */
         struct ring_op grace_op;
         bool grace_is_set;
@@ -53,10 +57,10 @@ static struct served_list *provider_list(const struct provider *provider) {
 }
 
 /* Where the bytes from that offset on lie in the area. */
-static char *provider_place(const struct provider *provider, uint32_t slot, uint64_t offset) {
-        uint64_t block_size = provider->served->about.block_size;
+static char *provider_place(const struct provider_line *line, uint32_t slot, uint64_t offset) {
+        uint64_t block_size = line->block_size;
 
-        return provider->line->area + slot * provide_slot_bytes(block_size) + offset % block_size;
+        return line->area + slot * provide_slot_bytes(block_size) + offset % block_size;
 }
 
 uint32_t provider_ask_max(const struct served *served, uint64_t offset) {
@@ -91,14 +95,28 @@ static void provider_finish(struct provider *provider, struct provider_ask *ask,
         ask->done(ask);
 }
 
-static struct provider_ask *provider_free_slot(struct provider *provider, uint32_t slot) {
-        struct provider_slot *s = &provider->slots[slot];
-        struct provider_ask *ask = s->ask;
+/* --- slots ----------------------------------------------------------------------------------------------------------------------------------------- */
 
-        s->ask = NULL;
-        s->next_free = provider->first_free;
-        provider->first_free = slot + 1;
-        provider->n_busy--;
+static uint32_t provider_take_slot(struct provider_line *line) {
+        uint32_t slot = line->first_free - 1;
+
+        line->first_free = line->slots[slot].next_free;
+        return slot;
+}
+
+static void provider_give_slot(struct provider_line *line, uint32_t slot) {
+        line->slots[slot].next_free = line->first_free;
+        line->first_free = slot + 1;
+}
+
+/* What was asked there has ended. */
+static struct provider_ask *provider_end_slot(struct provider *provider, struct provider_line *line, uint32_t slot) {
+        struct provider_ask *ask = line->slots[slot].ask;
+
+        line->slots[slot].ask = NULL;
+        provider->n_asked--;
+        if (!line->slots[slot].is_lent)
+                provider_give_slot(line, slot);
         return ask;
 }
 
@@ -126,7 +144,9 @@ static void provider_free_if_idle(struct provider *provider) {
                 provider_free(provider);
 }
 
-static void provider_line_free(struct provider_line *line) {
+static void provider_line_free_if_idle(struct provider_line *line) {
+        if (line->provider || line->is_reading || line->n_lent > 0)
+                return;
         close(line->socket);
         munmap(line->area, line->area_bytes);
         free(line);
@@ -151,8 +171,8 @@ static void provider_lose(struct provider *provider) {
         served_release(provider_list(provider), provider->served, provider->peer);
         chan_end(line->socket);
         for (uint32_t i = 0; i < PROVIDE_SLOTS_MAX; i++)
-                if (provider->slots[i].ask)
-                        provider_send_back(provider_free_slot(provider, i), -EIO);
+                if (line->slots[i].ask)
+                        provider_send_back(provider_end_slot(provider, line, i), -EIO);
         provider_fail_waiting(provider);
 }
 
@@ -169,7 +189,7 @@ void provider_forget_peer(struct pager *pager, uint64_t peer) {
 }
 
 static void provider_end_if_idle(struct provider *provider) {
-        if (provider->is_ending && provider->n_busy == 0)
+        if (provider->is_ending && provider->n_asked == 0)
                 provider_lose(provider);
 }
 
@@ -191,27 +211,64 @@ void provider_end_all(struct pager *pager) {
 
 /* --- asking ------------------------------------------------------------------------------------------------------------------------------------- */
 
+/* Was the slot lent for that very content, and is the line still there? */
+static bool provider_is_lent(const struct provider *provider, const struct provider_ask *ask) {
+        const struct store_loan *loan = ask->loan;
+
+        return loan && loan->of == provider->line && ask->buf == provider_place(provider->line, loan->slot, ask->offset);
+}
+
 static void provider_begin(struct provider *provider, struct provider_ask *ask) {
-        uint32_t slot = provider->first_free - 1;
-        struct provider_slot *s = &provider->slots[slot];
+        struct provider_line *line = provider->line;
+        uint32_t slot = provider_is_lent(provider, ask) ? ask->loan->slot : provider_take_slot(line);
+        struct provider_slot *s = &line->slots[slot];
         struct provide_ask message = { .op = ask->op, .slot = slot, .offset = ask->offset, .length = ask->length, .number = ++s->number };
 
-        provider->first_free = s->next_free;
-        provider->n_busy++;
+        provider->n_asked++;
         s->ask = ask;
-        if (ask->op == PROVIDE_STORE)
-                memcpy(provider_place(provider, slot, ask->offset), ask->buf, ask->length);
-        if (chan_send_bytes(provider->line->socket, &message, sizeof(message)) < 0)
+        if (ask->op == PROVIDE_STORE && !s->is_lent)
+                memcpy(provider_place(line, slot, ask->offset), ask->buf, ask->length);
+        if (chan_send_bytes(line->socket, &message, sizeof(message)) < 0)
                 provider_lose(provider);
+}
+
+static bool provider_can_begin(const struct provider *provider, const struct provider_ask *ask) {
+        return provider->line && (provider->line->first_free != 0 || provider_is_lent(provider, ask));
 }
 
 static void provider_begin_waiting(struct provider *provider) {
         struct provider_ask *ask;
 
-        while (provider->line && provider->first_free != 0 && (ask = STAILQ_FIRST(&provider->waiting))) {
+        while ((ask = STAILQ_FIRST(&provider->waiting)) && provider_can_begin(provider, ask)) {
                 STAILQ_REMOVE_HEAD(&provider->waiting, entry);
                 provider_begin(provider, ask);
         }
+}
+
+bool provider_lend(struct served *served, uint64_t offset, uint32_t length, struct store_loan *ret_loan) {
+        struct provider_line *line = served->provider ? served->provider->line : NULL;
+        uint32_t slot;
+
+        if (!line || line->first_free == 0 || !STAILQ_EMPTY(&served->provider->waiting) || length > provider_ask_max(served, offset))
+                return false;
+        slot = provider_take_slot(line);
+        line->slots[slot].is_lent = true;
+        line->n_lent++;
+        *ret_loan = (struct store_loan) { .buf = provider_place(line, slot, offset), .of = line, .slot = slot };
+        return true;
+}
+
+void provider_take_back(const struct store_loan *loan) {
+        struct provider_line *line = loan->of;
+
+        assert(!line->slots[loan->slot].ask);
+        line->slots[loan->slot].is_lent = false;
+        line->n_lent--;
+        provider_give_slot(line, loan->slot);
+        if (line->provider)
+                provider_begin_waiting(line->provider);
+        else
+                provider_line_free_if_idle(line);
 }
 
 static void provider_on_grace(struct ring_op *op, int result) {
@@ -243,10 +300,6 @@ static struct provider *provider_get(struct pager *pager, struct served *served)
                 return NULL;
         *provider = (struct provider) { .pager = pager, .served = served };
         STAILQ_INIT(&provider->waiting);
-        for (uint32_t i = provide_n_slots(served->about.block_size); i > 0; i--) {
-                provider->slots[i - 1].next_free = provider->first_free;
-                provider->first_free = i;
-        }
         served_hold(&pager->commons->served, served);
         served->provider = provider;
         LIST_INSERT_HEAD(&pager->providers, provider, entry);
@@ -287,22 +340,29 @@ void provider_ask(struct provider_ask *ask) {
 
 /* --- answers ------------------------------------------------------------------------------------------------------------------------------------ */
 
-/* False: that answers nothing that was asked. */
+/* The slot of what it answers, or NULL: that is nothing that was asked. */
+static struct provider_slot *provider_answered(struct provider_line *line, const struct provide_answer *answer) {
+        struct provider_slot *s = answer->slot < PROVIDE_SLOTS_MAX ? &line->slots[answer->slot] : NULL;
+
+        if (!s || !s->ask || s->number != answer->number || answer->n_done > s->ask->length)
+                return NULL;
+        if (answer->error > 0 || answer->error < -PROVIDER_ERRNO_MAX || (answer->error == 0 && answer->n_done < s->ask->length))
+                return NULL;
+        return s;
+}
+
 static bool provider_on_done(struct provider *provider, const struct provide_answer *answer) {
-        struct provider_slot *s = answer->slot < PROVIDE_SLOTS_MAX ? &provider->slots[answer->slot] : NULL;
-        int error = answer->error;
+        struct provider_line *line = provider->line;
+        struct provider_slot *s = provider_answered(line, answer);
         struct provider_ask *ask;
 
-        if (!s || !s->ask || s->number != answer->number || answer->n_done > s->ask->length || error > 0 || error < -PROVIDER_ERRNO_MAX)
+        if (!s)
                 return false;
-        ask = s->ask;
-        if (error == 0 && answer->n_done < ask->length)
-                return false;
-        if (ask->op == PROVIDE_LOAD)
-                memcpy(ask->buf, provider_place(provider, answer->slot, ask->offset), answer->n_done);
-        (void) provider_free_slot(provider, answer->slot);
+        if (s->ask->op == PROVIDE_LOAD && !s->is_lent)
+                memcpy(s->ask->buf, provider_place(line, answer->slot, s->ask->offset), answer->n_done);
+        ask = provider_end_slot(provider, line, answer->slot);
         provider_begin_waiting(provider);
-        provider_finish(provider, ask, error, answer->n_done);
+        provider_finish(provider, ask, answer->error, answer->n_done);
         return true;
 }
 
@@ -324,6 +384,7 @@ static void provider_line_on_read(struct ring_op *op, int result) {
         struct provider_line *line = (struct provider_line *) ((char *) op - offsetof(struct provider_line, read_op));
         struct provider *provider = line->provider;
 
+        line->is_reading = false;
         if (provider && result != -EINTR && (result != (int) sizeof(line->answer) || !provider_on_answer(provider, &line->answer)))
                 provider_lose(provider);
         if (provider)
@@ -332,12 +393,13 @@ static void provider_line_on_read(struct ring_op *op, int result) {
                 provider_line_read(line);
                 return;
         }
-        provider_line_free(line);
+        provider_line_free_if_idle(line);
         if (provider)
                 provider_free_if_idle(provider);
 }
 
 static void provider_line_read(struct provider_line *line) {
+        line->is_reading = true;
         line->read_op.done = provider_line_on_read;
         ring_read_events(line->ring, &line->read_op, line->socket, &line->answer, sizeof(line->answer));
 }
@@ -392,7 +454,10 @@ static int provider_connect(struct provider *provider, int ret_fds[static 2]) {
                 .provider = provider,
                 .ring = provider->pager->ring,
                 .area_bytes = provide_slot_bytes(block_size) * provide_n_slots(block_size),
+                .block_size = block_size,
         };
+        for (uint32_t i = provide_n_slots(block_size); i > 0; i--)
+                provider_give_slot(line, i - 1);
         r = provider_line_open(line, ret_fds);
         if (r < 0) {
                 free(line);

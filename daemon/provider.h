@@ -17,6 +17,7 @@
 #include "provide.h"
 #include "ring.h"
 #include "served.h"
+#include "store.h"
 
 /* Something asked. The caller's; it must live until done() was called, once, in the thread of the home pager, and never from inside provider_ask(). */
 struct provider_ask {
@@ -26,6 +27,7 @@ struct provider_ask {
         struct served *served; /* held by the caller */
         enum provide_op op;
         void *buf;
+        const struct store_loan *loan; /* of which buf is; NULL: of none */
         uint64_t offset; /* bytes, all inside the file */
         uint32_t length; /* and not more than provider_ask_max() */
         void (*done)(struct provider_ask *ask);
@@ -36,6 +38,10 @@ struct provider_ask {
 };
 
 void provider_ask(struct provider_ask *ask);
+
+/* Lends the place in the area where that content would come to lie, if there is one just now: then it is not copied. In the thread of the served file's pager. */
+bool provider_lend(struct served *served, uint64_t offset, uint32_t length, struct store_loan *ret_loan);
+void provider_take_back(const struct store_loan *loan);
 
 /* What can be asked at once from that byte on. */
 uint32_t provider_ask_max(const struct served *served, uint64_t offset);

@@ -15,8 +15,16 @@
 #include "nbd_line.h"
 #include "ring.h"
 
+/* A buffer that a store lends, so that nothing need be copied. */
+struct store_loan {
+        void *buf; /* NULL: there is none */
+        void *of;  /* the store's own, like the next */
+        uint32_t slot;
+};
+
 struct store_request {
         void *buf;
+        const struct store_loan *loan; /* that buf lies in; NULL: none */
         uint64_t offset; /* bytes */
         uint32_t length;
         bool is_background;                                      /* another thread is to do what work there is, if that can be */
@@ -58,6 +66,10 @@ struct store_kind {
         const char *(*path)(const struct store *store);                   /* for messages; NULL: that of the descriptor */
         bool (*is_served_by)(const struct store *store, uint64_t peer, uint32_t thread); /* is it a thread of that peer that the store waits for? NULL: none is */
         bool forgets; /* what was written, and not synced, may be gone while no daemon looks */
+
+        /* A buffer for what is to be read or written there, of one request; false: there is none just now. These two may be NULL. */
+        bool (*lend)(struct store *store, uint64_t offset, uint32_t length, struct store_loan *ret_loan);
+        void (*take_back)(struct store *store, const struct store_loan *loan);
 
         /* Reads all of it if that can be done without waiting; NULL: it never can. */
         bool (*read_now)(struct store *store, void *buf, uint64_t offset, uint32_t length);
@@ -106,6 +118,16 @@ static inline bool store_is_served_by(const struct store *store, uint64_t peer, 
 /* For saying which file it is; -1: none. */
 static inline int store_fd(const struct store *store) {
         return store->kind->fd ? store->kind->fd(store) : -1;
+}
+
+static inline bool store_lend(struct store *store, uint64_t offset, uint32_t length, struct store_loan *ret_loan) {
+        return store->kind->lend && store->kind->lend(store, offset, length, ret_loan);
+}
+
+static inline void store_take_back(struct store *store, struct store_loan *loan) {
+        if (loan->buf)
+                store->kind->take_back(store, loan);
+        loan->buf = NULL;
 }
 
 static inline bool store_is_exact(const struct store *store) {

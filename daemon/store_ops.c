@@ -31,6 +31,7 @@ static void store_ops_ask(struct store_ops_request *r) {
         struct store_request *request = r->request;
         uint32_t max, length = request->length - request->n_done;
 
+        r->ask.loan = request->loan;
         r->ask.buf = (char *) request->buf + request->n_done;
         r->ask.offset = request->offset + request->n_done;
         max = provider_ask_max(r->ask.served, r->ask.offset);
@@ -123,9 +124,23 @@ static const char *store_ops_path(const struct store *store) {
         return ((const struct store_ops *) store)->path;
 }
 
+/* The area belongs to another thread where the served file does. */
+static bool store_ops_lend(struct store *store, uint64_t offset, uint32_t length, struct store_loan *ret_loan) {
+        struct store_ops *ops = store_ops_of(store);
+
+        return ops->served->pager == ops->pager->index && provider_lend(ops->served, offset, length, ret_loan);
+}
+
+static void store_ops_take_back(struct store *store, const struct store_loan *loan) {
+        (void) store;
+        provider_take_back(loan);
+}
+
 static const struct store_kind store_ops_kind = {
         .name = "ops",
         .is_exact = true,
+        .lend = store_ops_lend,
+        .take_back = store_ops_take_back,
         .read = store_ops_read,
         .write = store_ops_write,
         .sync = store_ops_sync,

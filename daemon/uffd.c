@@ -136,6 +136,15 @@ int uffd_continue(int fd, uint64_t address, uint64_t length, uint64_t page_size,
         return was_mapped ? uffd_wake(fd, address, length) : 0; /* the kernel wakes only for what it mapped */
 }
 
+int uffd_continue_page(int fd, uint64_t address, uint64_t page_size, bool protect) {
+        struct uffdio_continue c = {
+                .range = { .start = address, .len = page_size },
+                .mode = protect ? UFFDIO_CONTINUE_MODE_WP : 0,
+        };
+
+        return ioctl(fd, UFFDIO_CONTINUE, &c) < 0 ? -errno : 0;
+}
+
 int uffd_protect(int fd, uint64_t address, uint64_t length, bool protect) {
         struct uffdio_writeprotect wp = {
                 .range = { .start = address, .len = length },

@@ -64,6 +64,9 @@ int uffd_copy(int fd, uint64_t address, const void *buf, uint64_t length, enum u
 /* Maps pages of page_size that are in the memory, and wakes who waits; those mapped already stay as they are. -EFAULT: a page is not in the memory. */
 int uffd_continue(int fd, uint64_t address, uint64_t length, uint64_t page_size, bool protect);
 
+/* The same of one page, and says whether it was mapped already: -EEXIST. */
+int uffd_continue_page(int fd, uint64_t address, uint64_t page_size, bool protect);
+
 /* Write-protects, or un-protects and wakes. */
 int uffd_protect(int fd, uint64_t address, uint64_t length, bool protect);
 

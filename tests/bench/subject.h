@@ -70,6 +70,13 @@ extern const struct subject_kind subject_nbdcopy_slow;
 extern const struct subject_kind subject_file;           /* pread and pwrite of blocks */
 extern const struct subject_kind subject_file_huge;      /* pread of 2 MiB into a warm huge page */
 extern const struct subject_kind subject_signal;         /* a pager in a SIGSEGV handler */
+extern const struct subject_kind subject_fuse;           /* mmap of a file that another process serves through FUSE */
+extern const struct subject_kind subject_fuse_random;
+extern const struct subject_kind subject_ops;            /* bf_open_ops */
+extern const struct subject_kind subject_ops_2m;
+extern const struct subject_kind subject_ops_ahead;      /* with BF_ADVICE_SEQUENTIAL */
+extern const struct subject_kind subject_ops_2m_ahead;
+extern const struct subject_kind subject_ops_huge;
 extern const struct subject_kind subject_sim_lru;        /* a trace simulated, nothing measured, like the next ones */
 extern const struct subject_kind subject_sim_fifo;
 extern const struct subject_kind subject_sim_proven;

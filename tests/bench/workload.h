@@ -98,6 +98,7 @@ extern const struct workload workload_nbd_random;
 extern const struct workload workload_nbd_sequential;
 extern const struct workload workload_nbd_slow_sequential;
 extern const struct workload workload_nbd_slow_faults;
+extern const struct workload workload_provider[4];
 extern const struct workload workload_start_up;
 extern const struct workload workload_idle;
 extern const struct workload workload_metadata;

@@ -42,6 +42,10 @@ const struct workload *const workloads[] = {
         &workload_nbd_slow_sequential,
         &workload_nbd_slow_faults,
 #endif
+        &workload_provider[0],
+        &workload_provider[1],
+        &workload_provider[2],
+        &workload_provider[3],
         &workload_start_up,
         &workload_idle,
         &workload_metadata,
