@@ -32,8 +32,8 @@ const struct column *columns_find(const struct columns *columns, const char *nam
 /* Lines of that size each. */
 void columns_sort(const struct column *by, void *lines, size_t n, size_t size);
 
-/* The title line, or a line; cut at width, if that is not 0. is_wide: with all columns. */
-void columns_write_titles(const struct columns *columns, bool is_wide, size_t width, char *text, size_t size);
+/* The title line, or a line; is_wide: with all columns. width: the last cell is shortened, if it can be, so that the line is no longer; 0: it is not. */
+void columns_write_titles(const struct columns *columns, bool is_wide, char *text, size_t size);
 void columns_write(const struct columns *columns, const void *line, bool is_wide, size_t width, char *text, size_t size);
 
 /* A name from outside without what would upset a terminal. */

@@ -28,7 +28,7 @@ static int files_ask(struct bfctl *bfctl, struct file_lines *ret) {
 static void files_words(const struct file_lines *files) {
         char text[FILES_TEXT_MAX];
 
-        columns_write_titles(&file_columns, true, 0, text, sizeof(text));
+        columns_write_titles(&file_columns, true, text, sizeof(text));
         puts(text);
         for (size_t i = 0; i < files->n; i++) {
                 columns_write(&file_columns, &files->lines[i], true, 0, text, sizeof(text));

@@ -19,7 +19,7 @@ static void peers_rate(struct peer_lines *peers) {
 static void peers_words(const struct peer_lines *peers) {
         char text[PEERS_TEXT_MAX];
 
-        columns_write_titles(&peer_columns, true, 0, text, sizeof(text));
+        columns_write_titles(&peer_columns, true, text, sizeof(text));
         puts(text);
         for (size_t i = 0; i < peers->n; i++) {
                 columns_write(&peer_columns, &peers->lines[i], true, 0, text, sizeof(text));

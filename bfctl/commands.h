@@ -16,7 +16,8 @@ struct bfctl {
         bool as_json;
         const char *operand; /* the word after the command; NULL: none */
         const char *file;    /* of --file; NULL */
-        pid_t peer;          /* of --peer; 0 */
+        const char *peer_text; /* of --peer; NULL */
+        pid_t peer;            /* the same; 0 */
         const char *sort;    /* of --sort; NULL */
         struct bf_client *client;
 };
@@ -26,12 +27,16 @@ bool command_stats_check(const struct bfctl *bfctl);
 bool command_reclaim_check(const struct bfctl *bfctl);
 bool command_files_check(const struct bfctl *bfctl);
 bool command_peers_check(const struct bfctl *bfctl);
+bool command_top_check(const struct bfctl *bfctl);
 
 /* Each returns 0, or a negative errno with bf_errmsg(). */
 int command_status(struct bfctl *bfctl);
 int command_stats(struct bfctl *bfctl);
 int command_files(struct bfctl *bfctl);
 int command_peers(struct bfctl *bfctl);
+int command_top(struct bfctl *bfctl);
 int command_reclaim(struct bfctl *bfctl);
+int command_config(struct bfctl *bfctl);
+int command_metrics(struct bfctl *bfctl);
 
 #endif

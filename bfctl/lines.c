@@ -143,3 +143,18 @@ bool file_line_is(const struct file_line *line, const char *name) {
                 return true;
         return stat(name, &stat_buf) == 0 && stat_buf.st_dev == line->file.device && stat_buf.st_ino == line->file.inode;
 }
+
+/* --- processes ---------------------------------------------------------------------------------------------------------------------------------- */
+
+pid_t peer_lines_pid(const struct peer_lines *lines, uint64_t id) {
+        const struct peer_line *line = peer_lines_find(lines, id);
+
+        return line ? line->peer.pid : 0;
+}
+
+bool peer_lines_have(const struct peer_lines *lines, pid_t pid) {
+        for (size_t i = 0; i < lines->n; i++)
+                if (lines->lines[i].peer.pid == pid)
+                        return true;
+        return false;
+}

@@ -2,20 +2,18 @@
 
 /* bfctl: asks a running bigfiled how it is, and has it make room. Here the command line is read, and the command begun. */
 
+#include <errno.h>
 #include <getopt.h>
-#include <signal.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "address.h"
 #include "ask.h"
 #include "commands.h"
 #include "complain.h"
-
-/* A daemon that does not answer for so long is hung or stopped, which is worth knowing. */
-#define ANSWER_SECONDS 10
+#include "patience.h"
 
 static const char help[] =
         "Usage: bfctl [OPTION...] COMMAND\n"
@@ -25,11 +23,15 @@ static const char help[] =
         "  stats [SECONDS]  all its counters, rates and latencies, since it began or for so long\n"
         "  files            the files that are open, and what of them is in RAM\n"
         "  peers            its clients: pid, uid, command, what they have\n"
-        "  reclaim [SIZE]   drop clean pages: SIZE bytes of them (also with K, M, G or T), or all.\n"
-        "                   Only for root and the user that bigfiled runs as\n"
+        "  top [SECONDS]    all of this as it happens, looked at so often; q ends it\n"
+        "  reclaim [SIZE]   drop clean pages: SIZE bytes of them (also with K, M, G or T), or all\n"
+        "  config           what is set, and where\n"
+        "  metrics          the same as stats, as OpenMetrics text\n"
         "\n"
         "Options:\n"
-        "  --sort COLUMN    files, peers: by that column\n"
+        "  --file NAME      reclaim: of that file alone\n"
+        "  --peer PID       reclaim: of the files that this process has open\n"
+        "  --sort COLUMN    files, peers, top: by that column\n"
         "  --socket PATH    where it listens (default: $BIGFILED_SOCKET, else " ADDRESS_DEFAULT_SOCKET ")\n"
         "  --json           for programs\n"
         "  --version        print the version\n"
@@ -58,7 +60,10 @@ static const struct command commands[] = {
         { "stats", true, true, 0, command_stats_check, command_stats },
         { "files", false, false, TAKES_SORT, command_files_check, command_files },
         { "peers", false, false, TAKES_SORT, command_peers_check, command_peers },
-        { "reclaim", true, true, 0, command_reclaim_check, command_reclaim },
+        { "top", true, true, TAKES_SORT, command_top_check, command_top },
+        { "reclaim", true, true, TAKES_FILE | TAKES_PEER, command_reclaim_check, command_reclaim },
+        { "config", false, false, 0, NULL, command_config },
+        { "metrics", false, false, 0, NULL, command_metrics },
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -68,6 +73,8 @@ enum {
         OPTION_JSON,
         OPTION_VERSION,
         OPTION_SORT,
+        OPTION_FILE,
+        OPTION_PEER,
         OPTION_HELP = 'h',
 };
 
@@ -76,6 +83,8 @@ static const struct option options[] = {
         { "json", no_argument, NULL, OPTION_JSON },
         { "version", no_argument, NULL, OPTION_VERSION },
         { "sort", required_argument, NULL, OPTION_SORT },
+        { "file", required_argument, NULL, OPTION_FILE },
+        { "peer", required_argument, NULL, OPTION_PEER },
         { "help", no_argument, NULL, OPTION_HELP },
         { NULL, 0, NULL, 0 },
 };
@@ -127,6 +136,12 @@ static bool parse_options(int argc, char **argv, struct bfctl *bfctl, int *ret_s
                 case OPTION_SORT:
                         bfctl->sort = optarg;
                         break;
+                case OPTION_FILE:
+                        bfctl->file = optarg;
+                        break;
+                case OPTION_PEER:
+                        bfctl->peer_text = optarg;
+                        break;
                 case OPTION_VERSION:
                         puts("bfctl " BFCTL_VERSION);
                         return false;
@@ -155,6 +170,8 @@ static bool takes_options(const struct command *command, const struct bfctl *bfc
                 unsigned bit;
         } given[] = {
                 { "--sort", bfctl->sort, TAKES_SORT },
+                { "--file", bfctl->file, TAKES_FILE },
+                { "--peer", bfctl->peer_text, TAKES_PEER },
         };
 
         for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++)
@@ -162,6 +179,22 @@ static bool takes_options(const struct command *command, const struct bfctl *bfc
                         complain("%s is not for \"%s\" (see bfctl --help)", given[i].name, command->name);
                         return false;
                 }
+        return true;
+}
+
+static bool parse_peer(struct bfctl *bfctl) {
+        char *end;
+        long pid;
+
+        if (!bfctl->peer_text)
+                return true;
+        errno = 0;
+        pid = strtol(bfctl->peer_text, &end, 10);
+        if (errno != 0 || *end || end == bfctl->peer_text || pid <= 0 || pid > INT_MAX) {
+                complain("\"%s\" is no pid (see bfctl --help)", bfctl->peer_text);
+                return false;
+        }
+        bfctl->peer = (pid_t) pid;
         return true;
 }
 
@@ -185,40 +218,22 @@ static const struct command *parse_command(int n_words, char **words, struct bfc
                 return NULL;
         }
         bfctl->operand = n_words > 1 ? words[1] : NULL;
-        return takes_options(command, bfctl) && (!command->check || command->check(bfctl)) ? command : NULL;
+        return takes_options(command, bfctl) && parse_peer(bfctl) && (!command->check || command->check(bfctl)) ? command : NULL;
 }
 
 /* --- the command -------------------------------------------------------------------------------------------------------------------------------- */
 
-/* What the alarm says; written before it is set, as a signal handler cannot. */
-static char alarm_text[256];
-
-static void on_alarm(int signal) {
-        ssize_t n = write(STDERR_FILENO, alarm_text, strlen(alarm_text));
-
-        (void) signal;
-        (void) n;
-        _exit(EXIT_NO_DAEMON);
-}
-
-static void start_alarm(const char *socket) {
-        snprintf(alarm_text, sizeof(alarm_text), "bfctl: bigfiled at %.128s has not answered for %d seconds: it is hung, or stopped\n", socket,
-                 ANSWER_SECONDS);
-        (void) signal(SIGALRM, on_alarm);
-        (void) alarm(ANSWER_SECONDS);
-}
-
 static int run(const struct command *command, struct bfctl *bfctl) {
         int r;
 
-        start_alarm(bfctl->socket);
+        patience_begin(bfctl->socket);
         r = ask_connect(bfctl->socket, &bfctl->client);
         if (r < 0) {
                 complain("%s", bf_errmsg());
                 return EXIT_NO_DAEMON;
         }
         if (command->may_last)
-                (void) alarm(0);
+                patience_end();
         r = command->run(bfctl);
         if (r < 0)
                 complain("%s", bf_errmsg());

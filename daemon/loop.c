@@ -93,6 +93,10 @@ void loop_event_free(struct loop_event *event) {
         free(event);
 }
 
+struct event_base *loop_base(struct loop *loop) {
+        return loop->base;
+}
+
 int loop_run(struct loop *loop) {
         return event_base_dispatch(loop->base) < 0 ? -EIO : 0;
 }

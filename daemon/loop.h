@@ -2,10 +2,11 @@
 #ifndef BF_LOOP_H
 #define BF_LOOP_H
 
-/* The main thread's event loop: descriptors, times and signals. Only loop.c knows libevent. */
+/* The main thread's event loop: descriptors, times and signals. Only loop.c knows libevent, but for its HTTP server. */
 
 #include <stdint.h>
 
+struct event_base;
 struct loop;
 struct loop_event;
 
@@ -27,6 +28,9 @@ void loop_event_arm_in(struct loop_event *event, uint64_t usec);
 
 struct loop_event *loop_on_signal(struct loop *loop, int signal, loop_callback *callback, void *owner);
 void loop_event_free(struct loop_event *event);
+
+/* libevent's own, for its HTTP server (http.c). */
+struct event_base *loop_base(struct loop *loop);
 
 /* Calls back until loop_quit(). */
 int loop_run(struct loop *loop);

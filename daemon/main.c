@@ -15,16 +15,20 @@
 #include "cmdline.h"
 #include "commons.h"
 #include "crew.h"
+#include "http.h"
 #include "inject.h"
 #include "journal.h"
 #include "log.h"
 #include "loop.h"
+#include "metrics.h"
 #include "notify.h"
+#include "options_show.h"
 #include "reload.h"
 #include "server.h"
 #include "settle.h"
 #include "size.h"
 #include "status.h"
+#include "survey.h"
 #include "uffd.h"
 #include "uffd_features.h"
 #include "watch.h"
@@ -40,6 +44,7 @@ struct daemon {
         struct status *status;
         struct watch *watch; /* NULL: nobody watches */
         struct server *server;
+        struct http *http; /* NULL: none */
         int lock_fd; /* -1, or of the socket's path, which is ours to remove at the end */
 };
 
@@ -169,10 +174,37 @@ static void main_open_roster(struct daemon *d, int listen_fd) {
                 log_warning("cannot use %s: %s (who opens a shared file just after a restart may not meet those who have it open)", path, strerror(-r));
 }
 
+static int main_settings(void *owner, struct report *report) {
+        const struct daemon *d = owner;
+
+        return options_report(&d->options, report);
+}
+
+static int main_metrics(void *owner, char **ret_text, size_t *ret_length) {
+        const struct daemon *d = owner;
+
+        return survey_metrics(&d->commons, d->crew, ret_text, ret_length);
+}
+
+static int main_serve_metrics(struct daemon *d) {
+        const struct http_params params = {
+                .loop = d->loop, .address = d->options.http_address, .type = METRICS_CONTENT_TYPE, .write = main_metrics, .owner = d,
+        };
+        int r;
+
+        if (!params.address)
+                return 0;
+        r = http_new(&params, &d->http);
+        if (r < 0)
+                log_error("cannot serve metrics at %s: %s (name another address with --http-address)", params.address, strerror(-r));
+        return r;
+}
+
 static int main_serve(struct daemon *d) {
         struct server_params params = {
                 .loop = d->loop, .commons = &d->commons, .crew = d->crew, .listen_fd = -1, .private_fd = d->options.private_fd,
                 .status = d->status,
+                .settings = main_settings, .settings_owner = d,
                 .allow_nbd = d->options.private_fd < 0 ? &d->options.allow_nbd : NULL, /* a private daemon reaches what its user does */
         };
         char size[SIZE_TEXT_MAX];
@@ -191,6 +223,9 @@ static int main_serve(struct daemon *d) {
                 log_error("cannot serve: %s", strerror(-r));
                 return r;
         }
+        r = main_serve_metrics(d);
+        if (r < 0)
+                return r;
         if (d->options.private_fd < 0)
                 log_info("serving, with a pool of %s", size_format(d->commons.pool.bytes, size));
         notify_ready(d->options.ready_fd);
@@ -260,6 +295,8 @@ static void main_tear_down(struct daemon *d) {
         notify_stopping();
         log_flush();
         main_stop_listening(d);
+        http_free(d->http);
+        d->http = NULL;
         main_leave(d);
         server_free(d->server);
         watch_free(d->watch);

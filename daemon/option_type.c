@@ -12,6 +12,7 @@
 #include "account.h"
 #include "commons.h"
 #include "log.h"
+#include "http.h"
 #include "option_type.h"
 #include "order.h"
 #include "pool.h"
@@ -71,6 +72,13 @@ static int parse_nbd(const char *text, void *ret) {
         return parse_path_or_none(text, ret);
 }
 
+static int parse_http(const char *text, void *ret) {
+        if (strcmp(text, "none") != 0 && !http_address_is_valid(text))
+                return -EINVAL;
+        return parse_path_or_none(text, ret);
+}
+
+const struct option_type option_type_http = { sizeof(const char *), parse_http, format_path_or_none };
 const struct option_type option_type_nbd = { sizeof(const char *), parse_nbd, format_path_or_none };
 const struct option_type option_type_path = { sizeof(const char *), parse_path, format_path };
 const struct option_type option_type_path_or_none = { sizeof(const char *), parse_path_or_none, format_path_or_none };

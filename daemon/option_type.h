@@ -18,6 +18,7 @@ struct option_type {
 extern const struct option_type option_type_path;         /* const char *, which goes on to use the text; NULL: not said */
 extern const struct option_type option_type_path_or_none; /* the same; NULL: none */
 extern const struct option_type option_type_nbd;          /* the same, of prefixes of URIs; NULL: none */
+extern const struct option_type option_type_http;         /* the same, an address of http.h */
 extern const struct option_type option_type_mode;         /* mode_t */
 extern const struct option_type option_type_group;        /* gid_t; -1: not said */
 extern const struct option_type option_type_size;         /* uint64_t; UINT64_MAX: not said */

@@ -56,6 +56,8 @@ const struct option_row options_table[] = {
           &option_type_seconds, FIELD(pager.nbd_timeout_usec) },
         { "served-group", "yes|no", "files that a process serves are open to others in its group, not to its user alone", "yes or no", "no", NULL, OPTION_RESTART,
           &option_type_yes_no, FIELD(served_group) },
+        { "http-address", "ADDRESS", "serve metrics by HTTP there: unix:PATH, 127.0.0.1:PORT or [::1]:PORT, or none", "unix:PATH, 127.0.0.1:PORT or [::1]:PORT, or none",
+          "none", NULL, OPTION_RESTART, &option_type_http, FIELD(http_address) },
         { "log-level", "LEVEL", "what is worth telling: error, warning, info or debug", "error, warning, info or debug", "info", NULL, OPTION_RELOADED,
           &option_type_level, FIELD(log_level) },
         { "config", "FILE", "read this configuration and FILE.d/*.conf, or none", "the path of a file, or none", NULL, OPTIONS_CONFIG_DEFAULT,

@@ -42,6 +42,7 @@ struct options {
         const char *allow_nbd; /* of its source; NULL: no server */
         bool served_group;
         bool is_direct;
+        const char *http_address; /* of its source; NULL: none */
         enum log_level log_level;
         const char *config; /* of its source; NULL: not said */
         int ready_fd;       /* -1: none */

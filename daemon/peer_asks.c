@@ -178,6 +178,14 @@ static void peer_on_reclaim(struct peer *peer, struct chan_packet *packet) {
                 peer_refuse(peer, &packet->msg, r);
 }
 
+static void peer_on_reclaim_file(struct peer *peer, struct chan_packet *packet) {
+        struct request request = peer_request(peer, packet);
+        int r = peer_ask(peer, commons_number_pager(request.msg.reclaim_file.file), &request);
+
+        if (r < 0)
+                peer_refuse(peer, &request.msg, r);
+}
+
 /* Of what pagers have, each tells itself; unless it is stuck, perhaps for ever. */
 static int peer_ask_report(struct peer *peer, const struct request *request) {
         struct pager_thread *thread = crew_thread(peer->host->crew, request->msg.report.pager);
@@ -227,6 +235,7 @@ static void (*const peer_handlers[N_WIRE_IDS])(struct peer *peer, struct chan_pa
         [WIRE_SERVE] = peer_on_serve,
         [WIRE_LOOKUP] = peer_on_lookup,
         [WIRE_REPORT] = peer_on_report,
+        [WIRE_RECLAIM_FILE] = peer_on_reclaim_file,
 };
 
 void peer_asks_handle(struct peer *peer, struct chan_packet *packet) {

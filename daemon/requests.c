@@ -15,6 +15,7 @@
 #include "inject.h"
 #include "pager.h"
 #include "provider.h"
+#include "purge.h"
 #include "range.h"
 #include "remap.h"
 #include "request_open.h"
@@ -237,6 +238,18 @@ static int request_reclaim(struct pager *pager, struct request *request) {
         return request_taken(range_reclaim(pager, &ask));
 }
 
+static int request_reclaim_file(struct pager *pager, struct request *request) {
+        const struct wire_reclaim_file *message = &request->msg.reclaim_file;
+        struct fileh *fileh = idtable_get(&pager->filehs, commons_number_id(message->file));
+        struct reply_to to = request_reply_to(request);
+
+        if (!fileh)
+                return -ENOENT;
+        if (request->uid != 0 && request->uid != geteuid() && request->uid != fileh->uid)
+                return -EPERM;
+        return request_taken(purge_begin(fileh, message->bytes > 0 ? message->bytes : UINT64_MAX, &to));
+}
+
 static int request_report(struct pager *pager, struct request *request) {
         struct reply_to to = request_reply_to(request);
 
@@ -263,6 +276,7 @@ static int (*const request_handlers[N_WIRE_IDS])(struct pager *pager, struct req
         [WIRE_SHOWN] = request_shown,
         [WIRE_SERVE] = request_serve,
         [WIRE_REPORT] = request_report,
+        [WIRE_RECLAIM_FILE] = request_reclaim_file,
 };
 
 void requests_handle(struct pager *pager, struct request *request) {

@@ -124,6 +124,19 @@ static int server_report_peers(const struct server *server, const struct peer *a
         return r;
 }
 
+static int server_report_metrics(const struct server *server, struct report *report) {
+        size_t length;
+        char *text;
+        int r;
+
+        r = survey_metrics(server->params.commons, server->params.crew, &text, &length);
+        if (r < 0)
+                return r;
+        r = report_add(report, text, length);
+        free(text);
+        return r;
+}
+
 static int server_write_report(struct server *server, const struct peer *asker, enum report_kind kind, struct report *report) {
         struct report_stats stats;
 
@@ -131,6 +144,10 @@ static int server_write_report(struct server *server, const struct peer *asker, 
         case REPORT_STATS:
                 survey_stats(server->params.commons, server->params.crew, &stats);
                 return report_add(report, &stats, sizeof(stats));
+        case REPORT_METRICS:
+                return server_report_metrics(server, report);
+        case REPORT_CONFIG:
+                return server->params.settings ? server->params.settings(server->params.settings_owner, report) : -EOPNOTSUPP;
         case REPORT_PEERS:
                 return server_report_peers(server, asker, report);
         default:

@@ -9,6 +9,7 @@
 #include "commons.h"
 #include "crew.h"
 #include "loop.h"
+#include "reports.h"
 #include "status.h"
 
 struct server;
@@ -22,6 +23,8 @@ struct server_params {
         int lend_fd;    /* taken; /dev/userfaultfd, or -1 */
         bool is_direct; /* files are to be opened for direct I/O */
         const char *const *allow_nbd; /* see peer.h; borrowed */
+        int (*settings)(void *owner, struct report *report); /* writes what is set, as struct report_setting; NULL: nobody knows */
+        void *settings_owner;
         struct status *status; /* borrowed; told when clients come and go, or were answered; NULL: none */
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "metrics.h"
 #include "survey.h"
 
 void survey_stats(const struct commons *commons, const struct crew *crew, struct report_stats *ret) {
@@ -29,4 +30,11 @@ void survey_stats(const struct commons *commons, const struct crew *crew, struct
         };
         for (enum report_latency i = 0; i < N_REPORT_LATENCIES; i++)
                 commons_latency(commons, i, &ret->latencies[i]);
+}
+
+int survey_metrics(const struct commons *commons, const struct crew *crew, char **ret_text, size_t *ret_length) {
+        struct report_stats stats;
+
+        survey_stats(commons, crew, &stats);
+        return metrics_write(&stats, ret_text, ret_length);
 }

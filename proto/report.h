@@ -17,6 +17,8 @@ enum report_kind {
         REPORT_PEERS,   /* struct report_peer */
         REPORT_FILES,   /* struct report_file: those of one pager */
         REPORT_HANDLES, /* struct report_handle: the same */
+        REPORT_CONFIG,  /* struct report_setting */
+        REPORT_METRICS, /* OpenMetrics text */
         N_REPORT_KINDS,
 };
 
@@ -110,6 +112,17 @@ struct report_handle {
         uint64_t mapped_bytes;
         uint64_t faults;
         uint64_t is_readonly; /* 0 or 1 */
+};
+
+#define REPORT_SETTING_RELOADED (1u << 0) /* a new value is taken while the daemon runs */
+#define REPORT_SETTING_IN_WORDS (1u << 1) /* nobody has said it, and what is so then depends on the host */
+
+struct report_setting {
+        char key[32];
+        char value[480];
+        char where[480]; /* "FILE:LINE", "the command line", "default" */
+        uint32_t flags;
+        uint32_t reserved;
 };
 
 #endif

@@ -42,6 +42,7 @@ static const struct wire_entry requests[N_WIRE_IDS] = {
         [WIRE_SERVE] = { "SERVE", sizeof(struct wire_serve), 0, 1, 0, 0 },
         [WIRE_LOOKUP] = { "LOOKUP", sizeof(struct wire_lookup), 0, 0, 0, 0 },
         [WIRE_REPORT] = { "REPORT", sizeof(struct wire_report), 0, 0, 0, 0 },
+        [WIRE_RECLAIM_FILE] = { "RECLAIM_FILE", sizeof(struct wire_reclaim_file), 0, 0, 0, RESERVED(wire_reclaim_file) },
 };
 
 static const struct wire_entry replies[N_WIRE_IDS] = {
@@ -64,6 +65,7 @@ static const struct wire_entry replies[N_WIRE_IDS] = {
         [WIRE_SERVE] = { "SERVE reply", sizeof(struct wire_serve_reply), 0, 3, 0, RESERVED(wire_serve_reply) },
         [WIRE_LOOKUP] = { "LOOKUP reply", sizeof(struct wire_lookup_reply), 0, 1, 0, RESERVED(wire_lookup_reply) },
         [WIRE_REPORT] = { "REPORT reply", sizeof(struct wire_report_reply), 0, 1, 0, 0 },
+        [WIRE_RECLAIM_FILE] = { "RECLAIM_FILE reply", sizeof(struct wire_reclaim_reply), 0, 0, 0, RESERVED(wire_reclaim_reply) },
 };
 
 static_assert(sizeof(union wire_msg) == WIRE_MSG_MAX, "every message fits WIRE_MSG_MAX");

@@ -53,6 +53,7 @@ enum wire_id {
         WIRE_SERVE,
         WIRE_LOOKUP,
         WIRE_REPORT,
+        WIRE_RECLAIM_FILE,
         N_WIRE_IDS,
 };
 
@@ -178,6 +179,14 @@ struct wire_reclaim {
         uint64_t bytes; /* 0: all that is clean */
 };
 
+/* clean pages of one file (struct report_file) */
+struct wire_reclaim_file {
+        struct wire_header header;
+        uint32_t file; /* its number */
+        uint32_t reserved;
+        uint64_t bytes; /* 0: all that is clean */
+};
+
 /* the reply to everything that has none of its own */
 struct wire_reply {
         struct wire_header header;
@@ -220,6 +229,7 @@ struct wire_pool_stat_reply {
         uint64_t unspills;
 };
 
+/* WIRE_RECLAIM, WIRE_RECLAIM_FILE */
 struct wire_reclaim_reply {
         struct wire_header header;
         int32_t error;
@@ -280,6 +290,7 @@ union wire_msg {
         struct wire_serve serve;
         struct wire_lookup lookup;
         struct wire_report report;
+        struct wire_reclaim_file reclaim_file;
         struct wire_reply reply;
         struct wire_stat_reply stat_reply;
         struct wire_pool_stat_reply pool_stat_reply;

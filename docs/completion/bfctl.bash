@@ -2,12 +2,11 @@
 #
 # bash completion for bfctl(1)
 
-# What a command takes after it: its own line below, and nothing else, has to be changed for a new one. Names that only the daemon knows (files, peers) are to be asked
-# of it here, with the socket that is on the command line already: $1.
+# What a command takes after it: its own line below, and nothing else, has to be changed for a new one.
 _bfctl_operands() {
-        case $2 in
+        case $1 in
         reclaim) echo '64M 512M 1G' ;;
-        stats) echo '1 10 60' ;;
+        stats | top) echo '1 10 60' ;;
         esac
 }
 
@@ -17,35 +16,64 @@ _bfctl_columns() {
         [[ " $1 " == *' files '* ]] || echo 'pid uid files mappings mapped faults waiting age command'
 }
 
+# Names that only the daemon knows are asked of it: the program, the socket that is on the command line already, the command that lists them, and the field. A daemon
+# that does not answer does not hold up who types.
+_bfctl_ask() {
+        timeout 2 "$1" ${2:+--socket "$2"} --json "$3" 2>/dev/null | sed -n "s/^ *\"$4\": \"\{0,1\}\([^\"]*\)\"\{0,1\},\$/\1/p" | sort -u
+}
+
+# Those of the lines on standard input that begin like that.
+_bfctl_begin() {
+        local line
+
+        while IFS= read -r line; do
+                [[ $line != "$1"* ]] || printf '%s\n' "$line"
+        done
+}
+
+# The value of an option.
+_bfctl_value() {
+        local program=$1 option=$2 socket=$3 word=$4
+
+        case $option in
+        --socket)
+                mapfile -t COMPREPLY < <(compgen -f -- "$word")
+                compopt -o filenames 2>/dev/null
+                ;;
+        --sort) mapfile -t COMPREPLY < <(compgen -W "$(_bfctl_columns "${COMP_WORDS[*]}")" -- "$word") ;;
+        --file)
+                mapfile -t COMPREPLY < <(_bfctl_ask "$program" "$socket" files path | _bfctl_begin "$word")
+                compopt -o filenames 2>/dev/null
+                ;;
+        --peer) mapfile -t COMPREPLY < <(_bfctl_ask "$program" "$socket" peers pid | _bfctl_begin "$word") ;;
+        esac
+}
+
 _bfctl() {
         local word=${COMP_WORDS[COMP_CWORD]} before='' socket='' command='' i
 
         [ "$COMP_CWORD" -eq 0 ] || before=${COMP_WORDS[COMP_CWORD - 1]}
         COMPREPLY=()
-        if [ "$before" = --socket ]; then
-                mapfile -t COMPREPLY < <(compgen -f -- "$word")
-                compopt -o filenames 2>/dev/null
-                return
-        fi
-        if [ "$before" = --sort ]; then
-                mapfile -t COMPREPLY < <(compgen -W "$(_bfctl_columns "${COMP_WORDS[*]}")" -- "$word")
-                return
-        fi
         for ((i = 1; i < COMP_CWORD; i++)); do
                 case ${COMP_WORDS[i]} in
-                --sort) i=$((i + 1)) ;;
                 --socket) socket=${COMP_WORDS[++i]} ;;
+                --sort | --file | --peer) i=$((i + 1)) ;;
                 -*) ;;
                 *) command=${command:-${COMP_WORDS[i]}} ;;
                 esac
         done
-        if [[ $word == -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -W '--socket --json --sort --version --help' -- "$word")
-        elif [ -z "$command" ]; then
-                mapfile -t COMPREPLY < <(compgen -W 'status stats files peers reclaim' -- "$word")
-        elif [ "$before" = "$command" ]; then
-                mapfile -t COMPREPLY < <(compgen -W "$(_bfctl_operands "$socket" "$command")" -- "$word")
-        fi
+        case $before in
+        --socket | --sort | --file | --peer) _bfctl_value "$1" "$before" "$socket" "$word" ;;
+        *)
+                if [[ $word == -* ]]; then
+                        mapfile -t COMPREPLY < <(compgen -W '--socket --json --file --peer --sort --version --help' -- "$word")
+                elif [ -z "$command" ]; then
+                        mapfile -t COMPREPLY < <(compgen -W 'status stats files peers top reclaim config metrics' -- "$word")
+                elif [ "$before" = "$command" ]; then
+                        mapfile -t COMPREPLY < <(compgen -W "$(_bfctl_operands "$command")" -- "$word")
+                fi
+                ;;
+        esac
 }
 
 complete -F _bfctl bfctl

@@ -29,7 +29,7 @@ _bigfiled() {
         --pool | --spill-size)
                 mapfile -t COMPREPLY < <(compgen -W '512M 1G 4G 16G' -- "$word")
                 ;;
-        --uid-peers | --uid-handles | --uid-mappings | --uid-dirty | --allow-nbd)
+        --uid-peers | --uid-handles | --uid-mappings | --uid-dirty | --allow-nbd | --http-address)
                 mapfile -t COMPREPLY < <(compgen -W none -- "$word")
                 ;;
         --replacement)
@@ -44,7 +44,7 @@ _bigfiled() {
         --pagers | --room-timeout | --nbd-timeout | --reclaim-batch | --ready-fd | --private-fd) ;;
         *)
                 mapfile -t COMPREPLY < <(compgen -W '--socket --socket-mode --socket-group --pool --pagers --spill-dir --spill-size --room-timeout
-                        --reclaim-batch --replacement --uid-peers --uid-handles --uid-mappings --uid-dirty --direct-io --lend --allow-nbd --nbd-timeout --served-group --log-level --config --ready-fd --private-fd
+                        --reclaim-batch --replacement --uid-peers --uid-handles --uid-mappings --uid-dirty --direct-io --lend --allow-nbd --nbd-timeout --served-group --http-address --log-level --config --ready-fd --private-fd
                         --no-lend --check-config --quiet --verbose --version --help' -- "$word")
                 ;;
         esac

@@ -315,6 +315,45 @@ bad() {
         [ "$(field evictions)" = 2 ]
 }
 
+@test "reclaim of a file, and of what a process has open" {
+        local other
+
+        setup_with_client
+        truncate -s 1M "$dir/other"
+        mkfifo "$dir/hold"
+        "$BFSAY_PROGRAM" "unix:$socket" "open $dir/other rw" "advise 2" "mmap 0 1048576 rw" "read 0" "read 4096" "read 8192" "say ready" "wait" >"$dir/said2" <"$dir/hold" 3>&- &
+        other=$!
+        pids+=("$other")
+        exec {hold}>"$dir/hold"
+        soon grep -q ready "$dir/said2"
+        run "$BFCTL_PROGRAM" --json reclaim --file "$dir/file"
+        valid reclaim
+        [ "$(field reclaimed_bytes)" = 8192 ]
+        run "$BFCTL_PROGRAM" reclaim --file other 1
+        [ "$output" = "reclaimed 4.0 KiB (4096 bytes)" ]
+        ln -s other "$dir/link"
+        run "$BFCTL_PROGRAM" reclaim --file "$dir/link" --peer "${pids[1]}"
+        [ "$output" = "reclaimed 0 B (0 bytes)" ] # he has another one
+        run "$BFCTL_PROGRAM" --json reclaim --peer "$other"
+        valid reclaim
+        [ "$(field reclaimed_bytes)" = 8192 ]
+        run "$BFCTL_PROGRAM" --json stats
+        valid stats
+        [ "$(field resident_bytes)" = 4096 ]
+        [ "$(field dirty_bytes)" = 4096 ]
+        [ "$(field evictions)" = 5 ]
+        run --separate-stderr "$BFCTL_PROGRAM" reclaim --file nosuch
+        [ "$status" -eq 1 ]
+        [[ $stderr == 'bfctl: no file "nosuch" is open'* ]]
+        run --separate-stderr "$BFCTL_PROGRAM" reclaim --peer 1
+        [ "$status" -eq 1 ]
+        [[ $stderr == 'bfctl: no client has the pid 1'* ]]
+        bad reclaim --peer x
+        says '"x" is no pid'
+        bad files --peer 1
+        says '--peer is not for "files"'
+}
+
 @test "reclaim is for root and the daemon's own user" {
         need_root
         start_daemon --socket-mode 666
@@ -328,6 +367,29 @@ bad() {
         AS=$nobody start_daemon
         $nobody "$BFCTL_PROGRAM" reclaim
         "$BFCTL_PROGRAM" reclaim
+}
+
+@test "config: what is in force, and from where" {
+        printf 'reclaim-batch = 7\n\npool = 3M\n' >"$dir/conf"
+        CONFIG=$dir/conf start_daemon --pool 2M
+        run --separate-stderr "$BFCTL_PROGRAM" --json config
+        [ "$status" -eq 0 ]
+        valid config
+        setting() {
+                field "settings[] | select(.key == \"$1\") | .value, .where, .reload, .in_words" | tr '\n' ' '
+        }
+        [ "$(setting pool)" = '2M the command line true false ' ]
+        [ "$(setting reclaim-batch)" = "7 $dir/conf:1 true false " ]
+        [ "$(setting spill-dir)" = '/var/tmp default false false ' ]
+        [[ $(setting uid-peers) =~ ^[0-9]+\ default\ true\ false\ $ ]]
+        [ "$(setting socket-group)" = "the daemon's own default false true " ]
+        diff <(field 'settings[].key' | sort) <("$BIGFILED_PROGRAM" --check-config --config none | sed -E 's/^; //; s/[ :].*//' | sort)
+        printf 'reclaim-batch = 9\n' >"$dir/conf"
+        kill -HUP "$daemon"
+        soon grep -q 'reclaim-batch: 9' "$dir/log"
+        run "$BFCTL_PROGRAM" config
+        [[ $output =~ reclaim-batch\ +9\ +"$dir/conf:1" ]]
+        [[ $output =~ pool\ +2M\ +the\ command\ line ]]
 }
 
 @test "which daemon: --socket before \$BIGFILED_SOCKET" {
@@ -394,7 +456,7 @@ bad() {
         [ "$status" -eq 0 ]
         [ -z "$stderr" ]
         [ "${#lines[@]}" -le 24 ]
-        for word in status stats files peers reclaim --sort --socket --json --version --help; do
+        for word in status stats files peers top reclaim config metrics --file --peer --sort --socket --json --version --help; do
                 [[ $output =~ \ $word\  ]]
         done
         run --separate-stderr "$BFCTL_PROGRAM" --version

@@ -43,6 +43,39 @@ completes() {
         [ "$(completes bfctl status --js)" = --json ]
 }
 
+# Two clients, each with a file: one is $dir/a file.
+setup_with_clients() {
+        local name
+
+        start_daemon --pool 1M --spill-dir none
+        for name in 'a file' other; do
+                truncate -s 1M "$dir/$name"
+                rm -f "$dir/go"
+                mkfifo "$dir/go"
+                "$BFSAY_PROGRAM" "unix:$socket" "open $dir/link rw" "say ready" "wait" >"$dir/said" <"$dir/go" 3>&- &
+                ln -sf "$name" "$dir/link"
+                pids+=($!)
+                exec {go}>"$dir/go"
+                soon grep -q ready "$dir/said"
+        done
+}
+
+@test "bash: files and clients, as the daemon has them just now" {
+        setup_with_clients
+        PATH=${BFCTL_PROGRAM%/*}:$PATH
+        [ "$(completes bfctl reclaim --file '')" = "$dir/a file"$'\n'"$dir/other" ]
+        [ "$(completes bfctl reclaim --file "$dir/a")" = "$dir/a file" ]
+        [[ $(completes bfctl reclaim --peer '' | tr '\n' ' ') == *"${pids[1]} "* ]]
+        [[ $(completes bfctl reclaim --peer '' | tr '\n' ' ') == *"${pids[2]} "* ]]
+        [ "$(completes bfctl reclaim --peer "${pids[1]}")" = "${pids[1]}" ]
+        [ -z "$(completes bfctl --socket /nonexistent reclaim --file '')" ]
+        BIGFILED_SOCKET=/nonexistent
+        [ -z "$(completes bfctl reclaim --file '')" ]
+        [ "$(completes bfctl --socket "$socket" reclaim --file "$dir/o")" = "$dir/other" ]
+        kill -STOP "$daemon"
+        [ -z "$(BIGFILED_SOCKET=$socket completes bfctl reclaim --file '')" ] # who types is not held up
+}
+
 @test "bash: values" {
         local value
 
@@ -81,6 +114,22 @@ completes() {
         }
 }
 
+@test "bash: with a person at the keyboard, a file whose name has a blank" {
+        command -v script >/dev/null || skip "script(1) is not installed"
+        setup_with_clients
+        cat >"$dir/rc" <<-END
+                PATH=${BFCTL_PROGRAM%/*}:\$PATH
+                PS1='> '
+                source '$completion/bfctl.bash'
+	END
+        printf 'bfctl reclaim --file %s/a\t\nexit\n' "$dir" |
+                TERM=dumb timeout 20 script -qec "bash --noprofile --rcfile '$dir/rc' -i" /dev/null >"$dir/said" 2>&1 3>&-
+        grep -q '^reclaimed 0 B (0 bytes)' "$dir/said" || {
+                cat "$dir/said"
+                return 1
+        }
+}
+
 @test "zsh and fish: every option and command" {
         local program shell
 
@@ -108,4 +157,9 @@ completes() {
         [ "$(fish --no-config -c "source $completion/bigfiled.fish; complete -C 'bigfiled --lend '" | cut -f 1 | sort | tr '\n' ' ')" = 'no yes ' ]
         [ "$(fish --no-config -c "source $completion/bfctl.fish; complete -C 'bfctl --json rec'" | cut -f 1)" = reclaim ]
         fish --no-config -c "source $completion/bfctl.fish; complete -C 'bfctl reclaim '" | grep -q 512M
+        setup_with_clients
+        PATH=${BFCTL_PROGRAM%/*}:$PATH
+        fish --no-config -c "source $completion/bfctl.fish; complete -C 'bfctl reclaim --file '" | grep -q "^$dir/other"
+        fish --no-config -c "source $completion/bfctl.fish; complete -C 'bfctl --socket $socket reclaim --peer '" | cut -f 1 | grep -qx "${pids[1]}"
+        [ -z "$(fish --no-config -c "source $completion/bfctl.fish; complete -C 'bfctl --socket /nonexistent reclaim --peer '")" ]
 }

@@ -80,7 +80,7 @@ items() {
         : >"$dir/conf"
         CONFIG=$dir/conf start_daemon
         printf '%s\n' 'socket = /x' 'socket-mode = 0666' 'socket-group = 0' 'spill-dir = none' 'lend = no' 'served-group = yes' 'pool = 77M' 'pagers = 7' 'spill-size = 77M' 'room-timeout = 7' \
-                'reclaim-batch = 7' 'replacement = lru' 'uid-peers = 7' 'uid-handles = 7' 'uid-mappings = 7' 'uid-dirty = 77M' 'direct-io = yes' 'allow-nbd = nbd://localhost/' 'nbd-timeout = 7' 'log-level = warning' >"$dir/conf"
+                'reclaim-batch = 7' 'replacement = lru' 'uid-peers = 7' 'uid-handles = 7' 'uid-mappings = 7' 'uid-dirty = 77M' 'direct-io = yes' 'allow-nbd = nbd://localhost/' 'nbd-timeout = 7' 'http-address = 127.0.0.1:9' 'log-level = warning' >"$dir/conf"
         [ "$(wc -l <"$dir/conf")" -eq "$(wc -l <"$dir/keys")" ] # a new key belongs in here
         start_length=$(wc -l <"$dir/log")
         kill -HUP "$daemon"

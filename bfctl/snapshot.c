@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "figures.h"
+#include "snapshot.h"
+
+static void snapshot_compare(struct snapshot *now, const struct snapshot *before) {
+        static const struct file_lines no_files;
+        static const struct peer_lines no_peers;
+
+        if (before) {
+                now->seconds = (double) (now->stats.time_nsec - before->stats.time_nsec) / 1e9;
+                figures_between(&before->stats, &now->stats, &now->lately);
+        } else {
+                now->seconds = (double) now->stats.uptime_nsec / 1e9;
+                now->lately = now->stats;
+        }
+        file_lines_rate(&now->files, before ? &before->files : &no_files, now->seconds);
+        peer_lines_rate(&now->peers, before ? &before->peers : &no_peers, now->seconds);
+}
+
+int snapshot_take(struct bf_client *client, const struct snapshot *before, struct snapshot *ret) {
+        struct snapshot now = { .seconds = 0.0 };
+        int r;
+
+        r = ask_stats(client, &now.stats);
+        if (r == 0)
+                r = file_lines_ask(client, &now.files);
+        if (r == 0)
+                r = peer_lines_ask(client, &now.peers);
+        if (r < 0) {
+                snapshot_fini(&now);
+                return r;
+        }
+        snapshot_compare(&now, before);
+        *ret = now;
+        return 0;
+}
+
+void snapshot_fini(struct snapshot *snapshot) {
+        file_lines_fini(&snapshot->files);
+        peer_lines_fini(&snapshot->peers);
+}
