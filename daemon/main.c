@@ -31,6 +31,7 @@
 #include "survey.h"
 #include "uffd.h"
 #include "uffd_features.h"
+#include "uri.h"
 #include "watch.h"
 
 struct daemon {
@@ -200,12 +201,15 @@ static int main_serve_metrics(struct daemon *d) {
         return r;
 }
 
+/* A private daemon reaches what its user does. */
+static const char *const main_any_nbd = URI_ANY;
+
 static int main_serve(struct daemon *d) {
         struct server_params params = {
                 .loop = d->loop, .commons = &d->commons, .crew = d->crew, .listen_fd = -1, .private_fd = d->options.private_fd,
                 .status = d->status,
                 .settings = main_settings, .settings_owner = d,
-                .allow_nbd = d->options.private_fd < 0 ? &d->options.allow_nbd : NULL, /* a private daemon reaches what its user does */
+                .allow_nbd = d->options.private_fd < 0 ? &d->options.allow_nbd : &main_any_nbd,
         };
         char size[SIZE_TEXT_MAX];
         int r;

@@ -11,19 +11,9 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "nbd_lines.h"
 #include "nbd_link.h"
 #include "ring.h"
-
-/* Connections to a server that offers several, and how many requests one gets before there is one more: some servers do so many of each at a time. */
-#define NBD_LINES_MAX 4
-#define NBD_LINE_ORDERS 16u
-
-/* The same of the only one. */
-#define NBD_LINE_ORDERS_ALONE 64u
-
-/* Between tries to connect. */
-#define NBD_PAUSE_USEC_MIN UINT64_C(50000)
-#define NBD_PAUSE_USEC_MAX UINT64_C(2000000)
 
 struct nbd_link {
         struct nbd_link_params params;
@@ -41,22 +31,15 @@ struct nbd_link {
         struct nbd_export export;
 
         /* the thread's own */
-        struct nbd_line lines[NBD_LINES_MAX];
+        struct nbd_lines lines;
         struct nbd_orders waiting;
         struct nbd_orders done; /* on their way to ended */
         bool is_stopped;
-        int lost_error; /* why there is no connection, as it was told last; 0: there is one, or was none yet */
-        uint64_t pause_usec;
-        uint64_t paused_till;
         uint64_t given_up_till; /* unless something is asked for before that again */
         uint64_t n_taken;   /* writes that the server said it has */
         uint64_t n_flushed; /* of these, those that a sync was about which ended well; or are told to be lost */
         bool is_doubtful;   /* others may have been lost */
 };
-
-static struct log_about nbd_link_about(const struct nbd_link *link, int error) {
-        return (struct log_about) { .file = link->uri, .error = error };
-}
 
 /* --- ends of requests --------------------------------------------------------------------------------------------------------------------------- */
 
@@ -78,15 +61,6 @@ static void nbd_link_notify(struct nbd_link *link, bool is_news) {
                 link->params.on_news(link->params.owner);
 }
 
-static void nbd_link_set_status(struct nbd_link *link, int status, const struct nbd_export *export) {
-        pthread_mutex_lock(&link->mutex);
-        link->status = status;
-        if (export)
-                link->export = *export;
-        pthread_mutex_unlock(&link->mutex);
-        nbd_link_notify(link, true);
-}
-
 /* --- sending ------------------------------------------------------------------------------------------------------------------------------------ */
 
 static void nbd_link_on_done(struct nbd_line *line, struct nbd_order *order, int error) {
@@ -104,7 +78,7 @@ static void nbd_link_on_done(struct nbd_line *line, struct nbd_order *order, int
 
 /* Whatever the server says now: it may be another one, and have lost what that one had taken. */
 static bool nbd_link_fails_sync(struct nbd_link *link, struct nbd_order *order) {
-        struct log_about about = nbd_link_about(link, -EIO);
+        struct log_about about = { .file = link->uri, .error = -EIO };
 
         if (!link->is_doubtful)
                 return false;
@@ -120,24 +94,10 @@ static bool nbd_link_fails_sync(struct nbd_link *link, struct nbd_order *order) 
 static bool nbd_link_ends_alone(struct nbd_link *link, struct nbd_order *order) {
         if (order->kind == NBD_SYNC && nbd_link_fails_sync(link, order))
                 return true;
-        if (order->kind == NBD_SYNC ? link->export.can_flush : order->length > 0)
+        if (order->kind == NBD_SYNC ? link->lines.export.can_flush : order->length > 0)
                 return false;
         nbd_link_end(link, order, 0); /* who offers no flush has what it has taken */
         return true;
-}
-
-static struct nbd_line *nbd_link_best(struct nbd_link *link) {
-        unsigned max = link->export.can_multi ? NBD_LINE_ORDERS : NBD_LINE_ORDERS_ALONE, most = 0;
-        struct nbd_line *best = NULL;
-
-        for (struct nbd_line *line = link->lines; line < link->lines + NBD_LINES_MAX; line++) {
-                unsigned room = nbd_line_room(line, max);
-
-                if (room > most)
-                        best = line;
-                most = room > most ? room : most;
-        }
-        return best;
 }
 
 static void nbd_link_send(struct nbd_link *link) {
@@ -145,12 +105,12 @@ static void nbd_link_send(struct nbd_link *link) {
         struct nbd_line *line;
         int r;
 
-        while ((order = STAILQ_FIRST(&link->waiting)) && (line = nbd_link_best(link))) {
+        while ((order = STAILQ_FIRST(&link->waiting)) && (line = nbd_lines_best(&link->lines))) {
                 STAILQ_REMOVE_HEAD(&link->waiting, entry);
                 if (nbd_link_ends_alone(link, order))
                         continue;
                 order->n_taken_before = link->n_taken;
-                r = nbd_line_send(line, order, link->export.bytes_max);
+                r = nbd_line_send(line, order, link->lines.export.bytes_max);
                 if (r < 0)
                         nbd_link_end(link, order, r);
         }
@@ -158,152 +118,32 @@ static void nbd_link_send(struct nbd_link *link) {
 
 /* --- connections -------------------------------------------------------------------------------------------------------------------------------- */
 
-static unsigned nbd_link_n_lines(const struct nbd_link *link) {
-        unsigned n = 0;
+static void nbd_link_on_status(void *owner) {
+        struct nbd_link *link = owner;
 
-        for (unsigned i = 0; i < NBD_LINES_MAX; i++)
-                n += link->lines[i].conn ? 1 : 0;
-        return n;
-}
-
-static bool nbd_link_is_ready(const struct nbd_link *link) {
-        for (unsigned i = 0; i < NBD_LINES_MAX; i++)
-                if (link->lines[i].is_ready)
-                        return true;
-        return false;
-}
-
-static void nbd_link_pause(struct nbd_link *link) {
-        link->pause_usec = link->pause_usec * 2 > NBD_PAUSE_USEC_MAX ? NBD_PAUSE_USEC_MAX : link->pause_usec * 2;
-        if (link->pause_usec < NBD_PAUSE_USEC_MIN)
-                link->pause_usec = NBD_PAUSE_USEC_MIN;
-        link->paused_till = ring_now() + link->pause_usec;
-}
-
-static void nbd_link_on_failure(struct nbd_link *link, int error, const char *words) {
-        struct log_about about = nbd_link_about(link, error);
-
-        if (link->status == -EINPROGRESS) {
-                log_about(LOG_LEVEL_WARNING, &about, "%s: cannot connect: %s", link->uri, words);
-                nbd_link_set_status(link, error, NULL);
-        } else if (error != link->lost_error && !nbd_link_is_ready(link)) {
-                log_about(LOG_LEVEL_WARNING, &about, "%s: no connection: %s (what is asked of it waits for one; see --nbd-timeout)", link->uri, words);
-                link->lost_error = error;
-        }
-        nbd_link_pause(link);
+        if (link->lines.status == 0)
+                link->given_up_till = 0;
+        pthread_mutex_lock(&link->mutex);
+        link->status = link->lines.status;
+        link->export = link->lines.export;
+        pthread_mutex_unlock(&link->mutex);
+        nbd_link_notify(link, true);
 }
 
 /* What was under way is sent again. From the loss of the last connection on, all that waits waits so long at the most. */
-static void nbd_link_close(struct nbd_link *link, struct nbd_line *line) {
-        struct nbd_orders orders = STAILQ_HEAD_INITIALIZER(orders);
+static void nbd_link_on_closed(void *owner, struct nbd_orders *orders, bool was_ready) {
+        struct nbd_link *link = owner;
         uint64_t deadline = ring_now() + link->params.timeout_usec;
-        bool was_ready = line->is_ready;
         struct nbd_order *order;
 
-        nbd_line_close(line, &orders);
-        STAILQ_CONCAT(&orders, &link->waiting);
-        STAILQ_CONCAT(&link->waiting, &orders);
+        STAILQ_CONCAT(orders, &link->waiting);
+        STAILQ_CONCAT(&link->waiting, orders);
         if (!was_ready)
                 return;
         link->is_doubtful |= link->n_taken > link->n_flushed;
-        if (!nbd_link_is_ready(link))
+        if (!nbd_lines_is_ready(&link->lines))
                 STAILQ_FOREACH(order, &link->waiting, entry)
                         order->deadline = deadline;
-}
-
-static void nbd_link_close_failed(struct nbd_link *link, struct nbd_line *line, int error, const char *words) {
-        char copy[NBD_CONN_WORDS_MAX] = ""; /* they go with the connection */
-
-        strncat(copy, words, sizeof(copy) - 1);
-        nbd_link_close(link, line);
-        nbd_link_on_failure(link, error, copy);
-}
-
-static void nbd_link_open(struct nbd_link *link, struct nbd_line *line) {
-        char words[NBD_CONN_WORDS_MAX];
-        int r;
-
-        r = nbd_conn_new(link->uri, link->params.may_read_files, &line->conn, words);
-        line->deadline = ring_now() + link->params.timeout_usec;
-        if (r < 0)
-                nbd_link_on_failure(link, r, words);
-}
-
-/* The one that came back may be another one. */
-static const char *nbd_link_misfit(const struct nbd_link *link, const struct nbd_export *export) {
-        uint64_t size_min = link->status == 0 ? link->export.size : link->params.size_min;
-        bool must_be_writable = link->status == 0 ? !link->export.is_readonly : link->params.must_be_writable;
-
-        if (export->size < size_min)
-                return "it is smaller than it was";
-        return must_be_writable && export->is_readonly ? "it is read-only now" : NULL;
-}
-
-static void nbd_link_on_ready(struct nbd_link *link, struct nbd_line *line) {
-        struct nbd_export export = nbd_conn_export(line->conn);
-        struct log_about about = nbd_link_about(link, 0);
-        const char *misfit = nbd_link_misfit(link, &export);
-
-        if (misfit) {
-                nbd_link_close_failed(link, line, -ESTALE, misfit);
-                return;
-        }
-        line->is_ready = true;
-        link->pause_usec = 0;
-        link->given_up_till = 0;
-        if (link->lost_error < 0)
-                log_about(LOG_LEVEL_INFO, &about, "%s: connected again", link->uri);
-        link->lost_error = 0;
-        if (link->status == 0)
-                export.size = link->export.size;
-        nbd_link_set_status(link, 0, &export);
-}
-
-static void nbd_link_look_at(struct nbd_link *link, struct nbd_line *line) {
-        const char *words;
-        int error;
-
-        switch (nbd_conn_state(line->conn)) {
-        case NBD_CONN_CONNECTING:
-                if (ring_now() >= line->deadline)
-                        nbd_link_close_failed(link, line, -ETIMEDOUT, "the server does not answer");
-                return;
-        case NBD_CONN_READY:
-                if (!line->is_ready)
-                        nbd_link_on_ready(link, line);
-                if (!line->is_leaving)
-                        return;
-                break;
-        case NBD_CONN_DEAD:
-                break;
-        }
-        error = nbd_conn_error(line->conn, &words);
-        nbd_link_close_failed(link, line, error, words);
-}
-
-static void nbd_link_look(struct nbd_link *link) {
-        for (struct nbd_line *line = link->lines; line < link->lines + NBD_LINES_MAX; line++)
-                if (line->conn)
-                        nbd_link_look_at(link, line);
-}
-
-/* One is needed first, and for as long as there is something to do; more where more waits than the ones there are have room for. */
-static bool nbd_link_needs_line(const struct nbd_link *link) {
-        unsigned n = nbd_link_n_lines(link);
-
-        if (n == 0)
-                return link->status == -EINPROGRESS || !STAILQ_EMPTY(&link->waiting);
-        return n < NBD_LINES_MAX && link->export.can_multi && nbd_link_is_ready(link) && !STAILQ_EMPTY(&link->waiting);
-}
-
-static void nbd_link_connect(struct nbd_link *link) {
-        if (!nbd_link_needs_line(link) || ring_now() < link->paused_till)
-                return;
-        for (struct nbd_line *line = link->lines; line < link->lines + NBD_LINES_MAX; line++)
-                if (!line->conn) {
-                        nbd_link_open(link, line);
-                        return;
-                }
 }
 
 /* Without a connection nothing waits for ever. After one request has waited for too long the next ones do not, as long as they come: there are many of them, each
@@ -311,10 +151,10 @@ static void nbd_link_connect(struct nbd_link *link) {
 static void nbd_link_expire(struct nbd_link *link) {
         struct nbd_orders waiting = STAILQ_HEAD_INITIALIZER(waiting);
         uint64_t now = ring_now();
-        bool is_given_up = now < link->given_up_till && nbd_link_n_lines(link) == 0;
+        bool is_given_up = now < link->given_up_till && !nbd_lines_is_any(&link->lines);
         struct nbd_order *order;
 
-        if (nbd_link_is_ready(link))
+        if (nbd_lines_is_ready(&link->lines))
                 return;
         STAILQ_CONCAT(&waiting, &link->waiting);
         while ((order = STAILQ_FIRST(&waiting))) {
@@ -344,20 +184,16 @@ static void nbd_link_take_in(struct nbd_link *link) {
         STAILQ_CONCAT(&link->waiting, &in);
 }
 
+static bool nbd_link_has_work(const struct nbd_link *link) {
+        return !STAILQ_EMPTY(&link->waiting);
+}
+
 /* Milliseconds until something is due by itself; -1: nothing is. */
 static int nbd_link_patience(const struct nbd_link *link) {
-        uint64_t due = UINT64_MAX, now = ring_now();
+        uint64_t due = nbd_lines_due(&link->lines, nbd_link_has_work(link)), now = ring_now();
         const struct nbd_order *order;
 
-        for (const struct nbd_line *line = link->lines; line < link->lines + NBD_LINES_MAX; line++) {
-                if (line->conn && (line->is_leaving || nbd_conn_state(line->conn) == NBD_CONN_DEAD))
-                        return 0;
-                if (line->conn && !line->is_ready && line->deadline < due)
-                        due = line->deadline;
-        }
-        if (nbd_link_needs_line(link) && link->paused_till < due)
-                due = link->paused_till;
-        if (!nbd_link_is_ready(link))
+        if (!nbd_lines_is_ready(&link->lines))
                 STAILQ_FOREACH(order, &link->waiting, entry)
                         if (order->deadline < due)
                                 due = order->deadline;
@@ -371,7 +207,7 @@ static void nbd_link_poll(struct nbd_link *link) {
         uint64_t value;
 
         for (unsigned i = 0; i < NBD_LINES_MAX; i++) {
-                struct nbd_conn *conn = link->lines[i].conn;
+                struct nbd_conn *conn = link->lines.list[i].conn;
 
                 fds[i + 1] = (struct pollfd) { .fd = conn ? nbd_conn_fd(conn) : -1, .events = conn ? nbd_conn_events(conn) : 0 };
         }
@@ -381,7 +217,7 @@ static void nbd_link_poll(struct nbd_link *link) {
                 (void) !read(link->wake_fd, &value, sizeof(value));
         for (unsigned i = 0; i < NBD_LINES_MAX; i++)
                 if (fds[i + 1].revents)
-                        nbd_conn_step(link->lines[i].conn, fds[i + 1].revents);
+                        nbd_conn_step(link->lines.list[i].conn, fds[i + 1].revents);
 }
 
 static void *nbd_link_main(void *arg) {
@@ -391,15 +227,14 @@ static void *nbd_link_main(void *arg) {
                 nbd_link_take_in(link);
                 if (link->is_stopped)
                         break;
-                nbd_link_look(link);
+                nbd_lines_look(&link->lines);
                 nbd_link_send(link);
-                nbd_link_connect(link);
+                nbd_lines_connect(&link->lines, nbd_link_has_work(link));
                 nbd_link_expire(link);
                 nbd_link_notify(link, false);
                 nbd_link_poll(link);
         }
-        for (unsigned i = 0; i < NBD_LINES_MAX; i++)
-                nbd_conn_free(link->lines[i].conn);
+        nbd_lines_fini(&link->lines);
         pthread_mutex_lock(&link->mutex);
         link->is_over = true;
         pthread_mutex_unlock(&link->mutex);
@@ -493,8 +328,17 @@ int nbd_link_new(const struct nbd_link_params *params, struct nbd_link **ret) {
         STAILQ_INIT(&link->ended);
         STAILQ_INIT(&link->waiting);
         STAILQ_INIT(&link->done);
-        for (unsigned i = 0; i < NBD_LINES_MAX; i++)
-                link->lines[i] = (struct nbd_line) { .on_done = nbd_link_on_done, .owner = link };
+        nbd_lines_init(&link->lines, &(struct nbd_lines_params) {
+                .uri = link->uri,
+                .may_read_files = params->may_read_files,
+                .timeout_usec = params->timeout_usec,
+                .size_min = params->size_min,
+                .must_be_writable = params->must_be_writable,
+                .on_done = nbd_link_on_done,
+                .on_status = nbd_link_on_status,
+                .on_closed = nbd_link_on_closed,
+                .owner = link,
+        });
         pthread_mutex_init(&link->mutex, NULL);
         link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         r = link->wake_fd < 0 ? -errno : link->uri ? nbd_link_start(link) : -ENOMEM;

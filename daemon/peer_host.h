@@ -19,7 +19,7 @@ struct peer_host {
         struct crew *crew;
         int lend_fd; /* /dev/userfaultfd; -1: nothing to lend */
         bool is_direct; /* clients are told to open files for direct I/O */
-        const char *const *allow_nbd; /* uri.h; it may change; NULL: whatever the daemon can reach, and read on the way */
+        const char *const *allow_nbd; /* uri.h; it may change; NULL: no server */
         int (*report)(struct peer_host *host, const struct peer *peer, enum report_kind kind, int *ret_fd, uint64_t *ret_length); /* makes one for that peer */
         void (*gone)(struct peer_host *host, struct peer *peer, const char *why); /* frees the peer */
 };

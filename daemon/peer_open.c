@@ -18,7 +18,7 @@ static int peer_judge_name(struct peer *peer, int fd, struct request *request) {
         r = uri_read(fd, uri);
         if (r < 0 || !uri_is_known(uri))
                 return -EINVAL;
-        verdict = allowed ? uri_judge(uri, *allowed) : URI_ALLOWED_AS_SAID;
+        verdict = uri_judge(uri, allowed ? *allowed : NULL);
         if (verdict == URI_REFUSED)
                 log_about(LOG_LEVEL_WARNING, &peer->about, "client (%s) may not open %s (see --allow-nbd)", peer->name, uri);
         if (verdict == URI_REFUSED)

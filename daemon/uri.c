@@ -67,7 +67,7 @@ static enum uri_verdict uri_judge_prefix(const char *uri, const char *prefix, si
 }
 
 enum uri_verdict uri_judge(const char *uri, const char *allowed) {
-        enum uri_verdict best = URI_REFUSED;
+        enum uri_verdict best = allowed && strcmp(allowed, URI_ANY) == 0 ? URI_ALLOWED_AS_SAID : URI_REFUSED;
 
         for (const char *prefix = allowed; prefix && *prefix; prefix += strspn(prefix, URI_BLANKS)) {
                 size_t n = strcspn(prefix, URI_BLANKS);

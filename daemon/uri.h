@@ -29,6 +29,8 @@ enum uri_verdict {
         URI_ALLOWED_AS_SAID, /* every letter of it: files that it names, such as keys, may be read, too */
 };
 
+#define URI_ANY "*" /* allows all; it is none of the lists that can be said */
+
 enum uri_verdict uri_judge(const char *uri, const char *allowed);
 
 /* Is it a list of such prefixes? */

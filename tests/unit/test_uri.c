@@ -26,6 +26,7 @@ struct judged {
 
 static const struct judged judged[] = {
         { NULL, "nbd://host/", URI_REFUSED },
+        { URI_ANY, "nbd://host/", URI_ALLOWED_AS_SAID },
         { "nbd://host/", "nbd://host/", URI_ALLOWED_AS_SAID },
         { "nbd://host/", "nbd://host/export/1", URI_ALLOWED },
         { "nbd://host", "nbd://host/export", URI_ALLOWED },
@@ -64,6 +65,7 @@ static void test_lists(void **state) {
         assert_true(uri_list_is_valid(" nbd://a/  nbds+unix:///?socket=/b "));
         assert_false(uri_list_is_valid(""));
         assert_false(uri_list_is_valid(" "));
+        assert_false(uri_list_is_valid(URI_ANY));
         assert_false(uri_list_is_valid("http://a/"));
         assert_false(uri_list_is_valid("nbd://a/ b"));
         assert_false(uri_list_is_valid("nbd://a/,\x01"));
