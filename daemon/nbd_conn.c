@@ -2,10 +2,13 @@
 
 #include <errno.h>
 #include <libnbd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "nbd_conn.h"
 
@@ -119,6 +122,23 @@ enum nbd_conn_state nbd_conn_state(const struct nbd_conn *conn) {
         if (conn->has_failed || nbd_aio_is_dead(nbd) != 0 || nbd_aio_is_closed(nbd) != 0)
                 return NBD_CONN_DEAD;
         return nbd_aio_is_ready(nbd) > 0 || nbd_aio_is_processing(nbd) > 0 ? NBD_CONN_READY : NBD_CONN_CONNECTING;
+}
+
+/* Asked when nothing was heard for that long, that often; and what was sent is to be acknowledged in that time. */
+#define NBD_CONN_IDLE_SECONDS 15
+#define NBD_CONN_PROBE_SECONDS 5
+#define NBD_CONN_PROBES 3
+#define NBD_CONN_UNHEARD_MSEC 30000
+
+/* Of a Unix socket none of it can be set, nor has to be. */
+void nbd_conn_watch_host(struct nbd_conn *conn) {
+        int fd = nbd_aio_get_fd(conn->nbd);
+
+        (void) setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int) { 1 }, sizeof(int));
+        (void) setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &(int) { NBD_CONN_IDLE_SECONDS }, sizeof(int));
+        (void) setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &(int) { NBD_CONN_PROBE_SECONDS }, sizeof(int));
+        (void) setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &(int) { NBD_CONN_PROBES }, sizeof(int));
+        (void) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &(int) { NBD_CONN_UNHEARD_MSEC }, sizeof(int));
 }
 
 struct nbd_export nbd_conn_export(const struct nbd_conn *conn) {

@@ -51,7 +51,10 @@ enum nbd_conn_state nbd_conn_state(const struct nbd_conn *conn);
 /* Why it is dead: a negative errno, and words. */
 int nbd_conn_error(const struct nbd_conn *conn, const char **ret_words);
 
-/* While it is READY. */
+/* While it is READY: from now on a host that is gone without a word makes it dead, in about half a minute. */
+void nbd_conn_watch_host(struct nbd_conn *conn);
+
+/* The same. */
 struct nbd_export nbd_conn_export(const struct nbd_conn *conn);
 
 /* A negative errno: it has not begun. */

@@ -158,6 +158,39 @@ static void test_shared_by_name(void **state) {
         assert_int_equal(*rig_word(alone, 1, 1), 0);
 }
 
+static void test_tcp(void **state) {
+        struct rig *rig = rig_here(state);
+        struct nbdserver *server = rig_nbdkit_tcp(rig, (const char *[]) { "memory", "1M", NULL });
+
+        rig_daemon(rig, "--pool", "4M", "--allow-nbd", server->uri, NULL);
+        check_round_trip(rig, rig_client(rig), server->uri);
+}
+
+/* A server that holds all requests holds up nobody who asks another one, or a file. */
+static void test_a_hung_server_stops_nobody_else(void **state) {
+        struct rig *rig = rig_here(state);
+        const char *control = rig_path(rig, "pause"), *path = rig_identity(rig, "image", 4);
+        char setting[128];
+        struct nbdserver *hung, *other;
+        struct bf_client *client;
+        struct worker *reader;
+
+        snprintf(setting, sizeof(setting), "pause-control=%s", control);
+        hung = rig_nbdkit(rig, (const char *[]) { "--filter=pause", "file", path, setting, NULL });
+        other = rig_nbdkit(rig, (const char *[]) { "file", path, NULL });
+        rig_daemon(rig, "--pool", "4M", "--pagers", "1", "--allow-nbd", rig_allow_nbd(rig), NULL);
+        client = rig_client(rig);
+        nbdserver_pause(control);
+        reader = rig_worker(rig, worker_read, (void *) (uintptr_t) rig_word(rig_map(rig_open(client, hung->uri, O_RDWR, 0), 0, 4), 3, 0), NULL, 0, 0);
+        worker_wait_fault(reader);
+        assert_int_equal(*rig_word(rig_map(rig_open(client, other->uri, O_RDWR, 0), 0, 4), 2, 0), 2);
+        assert_int_equal(*rig_word(rig_map(rig_open(client, path, O_RDWR, 0), 0, 4), 1, 0), 1);
+        assert_false(worker_is_done(reader));
+        nbdserver_go_on(control);
+        worker_join(reader);
+        assert_int_equal(reader->value, 3);
+}
+
 /* A key in a file is read for who may open what names it, letter by letter. */
 static void test_tls_with_a_key(void **state) {
         static const char key[] = "bf:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
@@ -283,6 +316,8 @@ int main(void) {
                 RIG_TEST(test_odd_size_of_qemu),
                 RIG_TEST(test_large_blocks),
                 RIG_TEST(test_shared_by_name),
+                RIG_TEST(test_tcp),
+                RIG_TEST(test_a_hung_server_stops_nobody_else),
                 RIG_TEST(test_tls_with_a_key),
                 RIG_TEST(test_nothing_is_allowed_by_default),
                 RIG_TEST(test_what_is_not_listed_is_refused),

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +20,7 @@
 #define EXIT_NO_PROGRAM 127
 
 static void init(struct nbdserver *server, const char *dir, const char *name) {
-        *server = (struct nbdserver) { .pid = 0 };
+        *server = (struct nbdserver) { .listen_fd = -1 };
         snprintf(server->dir, sizeof(server->dir), "%s", dir);
         snprintf(server->socket, sizeof(server->socket), "%.50s/%.10s.socket", dir, name);
         snprintf(server->pidfile, sizeof(server->pidfile), "%.50s/%.10s.pid", dir, name);
@@ -47,13 +49,40 @@ void nbdserver_init_qemu(struct nbdserver *server, const char *dir, const char *
         add(server, args);
 }
 
+/* It is given the socket as a supervisor would. */
+void nbdserver_init_tcp(struct nbdserver *server, const char *dir, const char *name, const char *const *args) {
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t length = sizeof(address);
+
+        init(server, dir, name);
+        add(server, (const char *[]) { "nbdkit", "--foreground", "--exit-with-parent", "--pidfile", server->pidfile, NULL });
+        add(server, args);
+        server->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (server->listen_fd < 0 || bind(server->listen_fd, (const struct sockaddr *) &address, length) < 0 || listen(server->listen_fd, 16) < 0 ||
+            getsockname(server->listen_fd, (struct sockaddr *) &address, &length) < 0)
+                abort();
+        snprintf(server->uri, sizeof(server->uri), "nbd://localhost:%u/", ntohs(address.sin_port));
+}
+
+#define LISTEN_FD 3 /* by convention */
+
+static void take_socket(const struct nbdserver *server) {
+        char pid[16];
+
+        snprintf(pid, sizeof(pid), "%d", (int) getpid());
+        if (dup2(server->listen_fd, LISTEN_FD) < 0 || fcntl(LISTEN_FD, F_SETFD, 0) < 0 || setenv("LISTEN_PID", pid, 1) < 0 || setenv("LISTEN_FDS", "1", 1) < 0)
+                _exit(EXIT_FAILURE);
+}
+
 static _Noreturn void run(const struct nbdserver *server) {
         int log = open(server->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         dup2(log, STDOUT_FILENO);
         dup2(log, STDERR_FILENO);
-        close_range(3, ~0U, 0);
+        if (server->listen_fd >= 0)
+                take_socket(server);
+        close_range(server->listen_fd >= 0 ? LISTEN_FD + 1 : LISTEN_FD, ~0U, 0);
         execvp(server->argv[0], (char *const *) server->argv);
         _exit(EXIT_NO_PROGRAM);
 }
@@ -108,6 +137,13 @@ void nbdserver_kill(struct nbdserver *server) {
         while (waitpid(server->pid, NULL, 0) < 0 && errno == EINTR)
                 ;
         server->pid = 0;
+}
+
+void nbdserver_end(struct nbdserver *server) {
+        nbdserver_kill(server);
+        if (server->listen_fd >= 0)
+                close(server->listen_fd);
+        server->listen_fd = -1;
 }
 
 /* Says one letter to the pause filter, and waits for its answer. */

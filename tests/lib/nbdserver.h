@@ -15,6 +15,7 @@ struct nbdserver {
         char pidfile[80];
         char log[80];      /* what it prints */
         char uri[128];     /* for bf_open() */
+        int listen_fd;     /* -1; or a TCP socket that stays when the server goes */
         const char *argv[NBDSERVER_ARGS_MAX];
 };
 
@@ -22,11 +23,17 @@ struct nbdserver {
 void nbdserver_init_nbdkit(struct nbdserver *server, const char *dir, const char *name, const char *const *args);
 void nbdserver_init_qemu(struct nbdserver *server, const char *dir, const char *name, const char *const *args);
 
+/* On a TCP port of this host: "localhost". */
+void nbdserver_init_tcp(struct nbdserver *server, const char *dir, const char *name, const char *const *args);
+
 /* Waits until it serves; also after it was killed. 0; -ENOENT there is no such program here; -ECHILD it ended instead (what it printed is shown). */
 int nbdserver_start(struct nbdserver *server);
 
 /* Ends it by SIGKILL and waits. One that does not run is fine. */
 void nbdserver_kill(struct nbdserver *server);
+
+/* The same, for good. */
+void nbdserver_end(struct nbdserver *server);
 
 /* With --filter=pause pause-control=PATH: the answers to all requests that came before are given, and no others, until it goes on. */
 void nbdserver_pause(const char *path);

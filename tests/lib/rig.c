@@ -99,7 +99,7 @@ int rig_teardown(void **state) {
         for (size_t i = 0; i < rig->n_heldfs; i++)
                 heldfs_stop(rig->heldfs[i]);
         for (size_t i = 0; i < rig->n_nbds; i++)
-                nbdserver_kill(&rig->nbds[i]);
+                nbdserver_end(&rig->nbds[i]);
         for (size_t i = 0; i < rig->n_workers; i++)
                 worker_free(rig->workers[i]);
         free(rig);
@@ -208,6 +208,10 @@ static struct nbdserver *start_nbd(struct rig *rig, void (*init)(struct nbdserve
 
 struct nbdserver *rig_nbdkit(struct rig *rig, const char *const *args) {
         return start_nbd(rig, nbdserver_init_nbdkit, args);
+}
+
+struct nbdserver *rig_nbdkit_tcp(struct rig *rig, const char *const *args) {
+        return start_nbd(rig, nbdserver_init_tcp, args);
 }
 
 struct nbdserver *rig_qemu_nbd(struct rig *rig, const char *const *args) {

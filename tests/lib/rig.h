@@ -71,6 +71,7 @@ void rig_daemon(struct rig *rig, ...) __attribute__((sentinel));
 
 /* nbdkit with these arguments, which live as long as the test, up to NULL; the test is skipped where there is none. And a list of what a daemon has to allow for it. */
 struct nbdserver *rig_nbdkit(struct rig *rig, const char *const *args);
+struct nbdserver *rig_nbdkit_tcp(struct rig *rig, const char *const *args);
 struct nbdserver *rig_qemu_nbd(struct rig *rig, const char *const *args);
 const char *rig_allow_nbd(struct rig *rig);
 
