@@ -63,11 +63,22 @@ make_next() {
         done
 }
 
+# What the packages depend on, but for each other, with commas between: the container reaches no mirror.
+dependencies() {
+        find "$work" -maxdepth 1 -name '*.deb' -exec dpkg-deb -f {} Depends \; | tr ',' '\n' | sed 's/^ *//; s/[ (|:].*//' | grep -vE '^(bigfiled|libbfclient0)?$' | sort -u | paste -sd,
+}
+
 make_root() {
+        local include
+
+        include=systemd,systemd-sysv,dbus,procps,$(dependencies)
+        if [ "$(cat "$folder/root.include" 2>/dev/null)" != "$include" ]; then
+                rm -f "$folder/root.tar"
+        fi
         if [ ! -e "$folder/root.tar" ]; then
-                quietly debootstrap --variant=minbase \
-                        --include=systemd,systemd-sysv,dbus,procps,libevent-core-2.1-7,libinih1,libjson-c5,liburing2 bookworm "$work/root"
+                quietly debootstrap --variant=minbase --include="$include" bookworm "$work/root"
                 mkdir -p "$folder"
+                echo "$include" >"$folder/root.include"
                 tar -C "$work/root" -cf "$folder/root.tar.new" .
                 mv "$folder/root.tar.new" "$folder/root.tar"
         else
