@@ -93,11 +93,27 @@ static void test_reading_in_order(void **state) {
         assert_true(nbdserver_most_under_way(scene.log) >= 4);
 }
 
+/* So little goes through at a time that requests come in pieces. */
+static void test_a_narrow_line(void **state) {
+        struct scene scene = start(rig_here(state), "--filter=rate", "rate=200M", "16");
+
+        assert_int_equal(bf_advise(scene.fileh, 0, N_PAGES * RIG_PAGE, BF_ADVICE_SEQUENTIAL), 0);
+        for (unsigned page = 0; page < N_PAGES; page++)
+                *rig_word(scene.map, page, 1) = page + 1;
+        assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK | BF_WRITEOUT_SYNC), 0);
+        assert_int_equal(bf_invalidate(scene.fileh, 0, N_PAGES * RIG_PAGE), 0);
+        for (unsigned page = 0; page < N_PAGES; page++) {
+                assert_int_equal(*rig_word(scene.map, page, 0), page);
+                assert_int_equal(*rig_word(scene.map, page, 1), page + 1);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 RIG_TEST(test_faults_of_many_threads),
                 RIG_TEST(test_writeout_of_scattered_pages),
                 RIG_TEST(test_reading_in_order),
+                RIG_TEST(test_a_narrow_line),
         };
 
         watchdog_start();

@@ -103,6 +103,23 @@ static void test_before_the_server(void **state) {
         check_all_is_well(&scene);
 }
 
+/* The daemon is told to end while a thread waits for a server that is gone: it does not wait for that, nor does the thread lose anything. */
+static void test_ended_while_a_page_is_awaited(void **state) {
+        struct scene scene = start(rig_here(state), 0);
+        struct worker *reader;
+
+        nbdserver_kill(scene.server);
+        reader = rig_worker(scene.rig, worker_read, at(&scene, 12), NULL, 0, 0);
+        worker_wait_fault(reader);
+        assert_int_equal(daemonproc_stop(&scene.rig->daemon), 0);
+        start_daemon(&scene);
+        assert_false(worker_is_done(reader));
+        assert_int_equal(nbdserver_start(scene.server), 0);
+        worker_join(reader);
+        assert_int_equal(reader->value, 12);
+        check_all_is_well(&scene);
+}
+
 /* Whether the server has kept what was not flushed nobody knows any more. */
 static void test_what_was_not_flushed_is_dirty(void **state) {
         struct scene scene = start(rig_here(state), 0);
@@ -207,6 +224,7 @@ int main(void) {
                 RIG_TEST(test_ended_in_order),
                 RIG_TEST(test_shared_by_two),
                 RIG_TEST(test_before_the_server),
+                RIG_TEST(test_ended_while_a_page_is_awaited),
                 RIG_TEST(test_what_was_not_flushed_is_dirty),
                 RIG_TEST(test_while_it_connects),
                 RIG_TEST(test_client_goes_while_it_connects),
