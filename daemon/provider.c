@@ -5,38 +5,13 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "chan.h"
 #include "log.h"
-#include "memory.h"
 #include "provider.h"
+#include "provider_line.h"
 
 #define PROVIDER_ERRNO_MAX 4095
-
-struct provider_slot {
-        struct provider_ask *ask; /* NULL: nothing is asked */
-        bool is_lent;
-        uint32_t number;          /* of what was asked last */
-        uint32_t next_free;       /* + 1; 0: none */
-};
-
-/* A connection with a process. It stays until the read of its socket has ended, and all that was lent is back. */
-struct provider_line {
-        struct provider *provider; /* NULL: it is lost, nothing that comes from it counts */
-        struct ring *ring;
-        int socket;
-        char *area;
-        uint64_t area_bytes;
-        uint64_t block_size;
-        struct ring_op read_op;
-        bool is_reading;
-        struct provide_answer answer; /* the one being read */
-        struct provider_slot slots[PROVIDE_SLOTS_MAX];
-        uint32_t first_free; /* + 1; the one used last: its memory is the warmest */
-        unsigned n_lent;
-};
 
 /* What one file is asked through: it stays when the process goes, and another one may come. */
 struct provider {
@@ -54,13 +29,6 @@ struct provider {
 
 static struct served_list *provider_list(const struct provider *provider) {
         return &provider->pager->commons->served;
-}
-
-/* Where the bytes from that offset on lie in the area. */
-static char *provider_place(const struct provider_line *line, uint32_t slot, uint64_t offset) {
-        uint64_t block_size = line->block_size;
-
-        return line->area + slot * provide_slot_bytes(block_size) + offset % block_size;
 }
 
 uint32_t provider_ask_max(const struct served *served, uint64_t offset) {
@@ -97,18 +65,6 @@ static void provider_finish(struct provider *provider, struct provider_ask *ask,
 
 /* --- slots ----------------------------------------------------------------------------------------------------------------------------------------- */
 
-static uint32_t provider_take_slot(struct provider_line *line) {
-        uint32_t slot = line->first_free - 1;
-
-        line->first_free = line->slots[slot].next_free;
-        return slot;
-}
-
-static void provider_give_slot(struct provider_line *line, uint32_t slot) {
-        line->slots[slot].next_free = line->first_free;
-        line->first_free = slot + 1;
-}
-
 /* What was asked there has ended. */
 static struct provider_ask *provider_end_slot(struct provider *provider, struct provider_line *line, uint32_t slot) {
         struct provider_ask *ask = line->slots[slot].ask;
@@ -116,7 +72,7 @@ static struct provider_ask *provider_end_slot(struct provider *provider, struct 
         line->slots[slot].ask = NULL;
         provider->n_asked--;
         if (!line->slots[slot].is_lent)
-                provider_give_slot(line, slot);
+                provider_line_give_slot(line, slot);
         return ask;
 }
 
@@ -144,12 +100,9 @@ static void provider_free_if_idle(struct provider *provider) {
                 provider_free(provider);
 }
 
-static void provider_line_free_if_idle(struct provider_line *line) {
-        if (line->provider || line->is_reading || line->n_lent > 0)
-                return;
-        close(line->socket);
-        munmap(line->area, line->area_bytes);
-        free(line);
+static void provider_free_line_if_idle(struct provider_line *line) {
+        if (!line->provider && !line->is_reading && line->n_lent == 0)
+                provider_line_free(line);
 }
 
 static void provider_forget_threads(struct served *served) {
@@ -215,21 +168,34 @@ void provider_end_all(struct pager *pager) {
 static bool provider_is_lent(const struct provider *provider, const struct provider_ask *ask) {
         const struct store_loan *loan = ask->loan;
 
-        return loan && loan->of == provider->line && ask->buf == provider_place(provider->line, loan->slot, ask->offset);
+        return loan && loan->of == provider->line && ask->buf == provider_line_place(provider->line, loan->slot, ask->offset);
 }
 
+static void provider_put_mask(uint64_t *mask, const struct provider_ask *ask) {
+        uint64_t n = (ask->length + ask->page_size - 1) / ask->page_size;
+
+        memset(mask, 0, (n + 63) / 64 * sizeof(*mask));
+        for (uint64_t i = 0; i < n; i++)
+                mask[i / 64] |= (ask->mask[(ask->mask_first + i) / 64] >> (ask->mask_first + i) % 64 & 1) << i % 64;
+}
+
+/* Where the process is gone the read that is under way will say so. */
 static void provider_begin(struct provider *provider, struct provider_ask *ask) {
         struct provider_line *line = provider->line;
-        uint32_t slot = provider_is_lent(provider, ask) ? ask->loan->slot : provider_take_slot(line);
+        uint32_t slot = provider_is_lent(provider, ask) ? ask->loan->slot : provider_line_take_slot(line);
         struct provider_slot *s = &line->slots[slot];
         struct provide_ask message = { .op = ask->op, .slot = slot, .offset = ask->offset, .length = ask->length, .number = ++s->number };
 
+        if (ask->mask)
+                message.page_size = ask->page_size;
         provider->n_asked++;
         s->ask = ask;
         if (ask->op == PROVIDE_STORE && !s->is_lent)
-                memcpy(provider_place(line, slot, ask->offset), ask->buf, ask->length);
+                memcpy(provider_line_place(line, slot, ask->offset), ask->buf, ask->length);
+        if (ask->mask)
+                provider_put_mask(provider_line_mask(line, slot), ask);
         if (chan_send_bytes(line->socket, &message, sizeof(message)) < 0)
-                provider_lose(provider);
+                chan_end(line->socket);
 }
 
 static bool provider_can_begin(const struct provider *provider, const struct provider_ask *ask) {
@@ -251,10 +217,10 @@ bool provider_lend(struct served *served, uint64_t offset, uint32_t length, stru
 
         if (!line || line->first_free == 0 || !STAILQ_EMPTY(&served->provider->waiting) || length > provider_ask_max(served, offset))
                 return false;
-        slot = provider_take_slot(line);
+        slot = provider_line_take_slot(line);
         line->slots[slot].is_lent = true;
         line->n_lent++;
-        *ret_loan = (struct store_loan) { .buf = provider_place(line, slot, offset), .of = line, .slot = slot };
+        *ret_loan = (struct store_loan) { .buf = provider_line_place(line, slot, offset), .of = line, .slot = slot };
         return true;
 }
 
@@ -264,11 +230,11 @@ void provider_take_back(const struct store_loan *loan) {
         assert(!line->slots[loan->slot].ask);
         line->slots[loan->slot].is_lent = false;
         line->n_lent--;
-        provider_give_slot(line, loan->slot);
+        provider_line_give_slot(line, loan->slot);
         if (line->provider)
                 provider_begin_waiting(line->provider);
         else
-                provider_line_free_if_idle(line);
+                provider_free_line_if_idle(line);
 }
 
 static void provider_on_grace(struct ring_op *op, int result) {
@@ -359,7 +325,7 @@ static bool provider_on_done(struct provider *provider, const struct provide_ans
         if (!s)
                 return false;
         if (s->ask->op == PROVIDE_LOAD && !s->is_lent)
-                memcpy(s->ask->buf, provider_place(line, answer->slot, s->ask->offset), answer->n_done);
+                memcpy(s->ask->buf, provider_line_place(line, answer->slot, s->ask->offset), answer->n_done);
         ask = provider_end_slot(provider, line, answer->slot);
         provider_begin_waiting(provider);
         provider_finish(provider, ask, answer->error, answer->n_done);
@@ -378,9 +344,9 @@ static bool provider_on_answer(struct provider *provider, const struct provide_a
         }
 }
 
-static void provider_line_read(struct provider_line *line);
+static void provider_read(struct provider_line *line);
 
-static void provider_line_on_read(struct ring_op *op, int result) {
+static void provider_on_read(struct ring_op *op, int result) {
         struct provider_line *line = (struct provider_line *) ((char *) op - offsetof(struct provider_line, read_op));
         struct provider *provider = line->provider;
 
@@ -390,82 +356,21 @@ static void provider_line_on_read(struct ring_op *op, int result) {
         if (provider)
                 provider_end_if_idle(provider);
         if (line->provider) {
-                provider_line_read(line);
+                provider_read(line);
                 return;
         }
-        provider_line_free_if_idle(line);
+        provider_free_line_if_idle(line);
         if (provider)
                 provider_free_if_idle(provider);
 }
 
-static void provider_line_read(struct provider_line *line) {
+static void provider_read(struct provider_line *line) {
         line->is_reading = true;
-        line->read_op.done = provider_line_on_read;
+        line->read_op.done = provider_on_read;
         ring_read_events(line->ring, &line->read_op, line->socket, &line->answer, sizeof(line->answer));
 }
 
 /* --- who serves --------------------------------------------------------------------------------------------------------------------------------- */
-
-/* *ret_fd: a descriptor of it for the process. */
-static int provider_line_make_area(struct provider_line *line, int *ret_fd) {
-        struct memory memory;
-        void *area;
-        int r;
-
-        r = memory_init(&memory, line->area_bytes, false);
-        if (r < 0)
-                return r;
-        area = mmap(NULL, line->area_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory.fd, 0);
-        if (area == MAP_FAILED) {
-                r = -errno;
-                memory_fini(&memory);
-                return r;
-        }
-        line->area = area;
-        *ret_fd = memory.fd;
-        return 0;
-}
-
-static int provider_line_open(struct provider_line *line, int ret_fds[static 2]) {
-        int pair[2], r;
-
-        r = chan_pair(pair);
-        if (r < 0)
-                return r;
-        r = provider_line_make_area(line, &ret_fds[1]);
-        if (r < 0) {
-                close(pair[0]);
-                close(pair[1]);
-                return r;
-        }
-        line->socket = pair[0];
-        ret_fds[0] = pair[1];
-        return 0;
-}
-
-static int provider_connect(struct provider *provider, int ret_fds[static 2]) {
-        uint64_t block_size = provider->served->about.block_size;
-        struct provider_line *line = calloc(1, sizeof(*line));
-        int r;
-
-        if (!line)
-                return -ENOMEM;
-        *line = (struct provider_line) {
-                .provider = provider,
-                .ring = provider->pager->ring,
-                .area_bytes = provide_slot_bytes(block_size) * provide_n_slots(block_size),
-                .block_size = block_size,
-        };
-        for (uint32_t i = provide_n_slots(block_size); i > 0; i--)
-                provider_give_slot(line, i - 1);
-        r = provider_line_open(line, ret_fds);
-        if (r < 0) {
-                free(line);
-                return r;
-        }
-        provider->line = line;
-        return 0;
-}
 
 int provider_new(struct pager *pager, struct served *served, uint64_t peer, int ret_fds[static 2]) {
         struct provider *provider = provider_get(pager, served);
@@ -474,15 +379,16 @@ int provider_new(struct pager *pager, struct served *served, uint64_t peer, int 
         if (!provider)
                 return -ENOMEM;
         assert(!provider->line); /* who has claimed the file is told of before, if he is gone */
-        r = provider->is_ending ? -ESHUTDOWN : provider_connect(provider, ret_fds);
+        r = provider->is_ending ? -ESHUTDOWN : provider_line_new(pager->ring, served->about.block_size, ret_fds, &provider->line);
         if (r < 0) {
                 provider_free_if_idle(provider);
                 return r;
         }
+        provider->line->provider = provider;
         served->grace = 0;
         provider->peer = peer;
         atomic_store(&served->peer, peer);
-        provider_line_read(provider->line);
+        provider_read(provider->line);
         provider_begin_waiting(provider);
         return 0;
 }

@@ -30,6 +30,9 @@ struct provider_ask {
         const struct store_loan *loan; /* of which buf is; NULL: of none */
         uint64_t offset; /* bytes, all inside the file */
         uint32_t length; /* and not more than provider_ask_max() */
+        const uint64_t *mask; /* of a store of some pages alone: a bit for each, beginning with this one; NULL: all */
+        uint64_t mask_first;
+        uint32_t page_size;
         void (*done)(struct provider_ask *ask);
 
         /* how it ended: */

@@ -27,6 +27,8 @@ struct store_request {
         const struct store_loan *loan; /* that buf lies in; NULL: none */
         uint64_t offset; /* bytes */
         uint32_t length;
+        const uint64_t *mask; /* of a write where the store has a grain: a bit for each page from offset on that is to be written; NULL: all are */
+        uint32_t page_size;
         bool is_background;                                      /* another thread is to do what work there is, if that can be */
         uint32_t n_done;                                         /* bytes; at the end of a read without error, fewer than length: end of the file */
         void (*done)(struct store_request *request, int error); /* 0 or a negative errno; n_done bytes are good in any case */

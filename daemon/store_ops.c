@@ -36,6 +36,11 @@ static void store_ops_ask(struct store_ops_request *r) {
         r->ask.offset = request->offset + request->n_done;
         max = provider_ask_max(r->ask.served, r->ask.offset);
         r->ask.length = length < max ? length : max;
+        if (request->mask) {
+                r->ask.mask = request->mask;
+                r->ask.mask_first = request->n_done / request->page_size;
+                r->ask.page_size = request->page_size;
+        }
         provider_ask(&r->ask);
 }
 

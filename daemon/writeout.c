@@ -176,8 +176,15 @@ static uint64_t writeout_run_bound(const struct fileh *fileh, uint64_t block, ui
         return n_grain > 1 && n_max >= n_grain ? (block / n_grain + n_max / n_grain) * n_grain : UINT64_MAX;
 }
 
+/* Does the next dirty block belong to a run that would go on with that one? In a run that is to be stored, what the store writes at once belongs together. */
+static bool writeout_joins(const struct writeout *w, uint64_t block, uint64_t next, const struct writeout_run *run) {
+        uint64_t n_grain = w->fileh->store->grain >> w->fileh->block_shift;
+
+        return block == next || (run && n_grain > 1 && block / n_grain == (next - 1) / n_grain);
+}
+
 /* The next run of neighbours that are still dirty, at most n_max. Returns its length; 0: at the end, or it is held up. */
-static uint64_t writeout_take_run(struct writeout *w, uint64_t n_max, uint64_t *ret_block) {
+static uint64_t writeout_take_run(struct writeout *w, uint64_t n_max, struct writeout_run *run, uint64_t *ret_block) {
         uint64_t block, n = 0, end = 0;
 
         w->is_held_up = false;
@@ -187,13 +194,18 @@ static uint64_t writeout_take_run(struct writeout *w, uint64_t n_max, uint64_t *
                 w->is_held_up = state_is_spilling(fileh_state(w->fileh, block));
                 if (w->is_held_up)
                         break;
-                if (n > 0 && (!is_dirty || block != *ret_block + n || block >= end))
+                if (n > 0 && (!is_dirty || block >= end || !writeout_joins(w, block, *ret_block + n, run)))
                         break;
                 blocksort_pop(&w->blocks);
-                if (is_dirty && n++ == 0) {
+                if (!is_dirty)
+                        continue;
+                if (n == 0) {
                         *ret_block = block;
                         end = writeout_run_bound(w->fileh, block, n_max);
                 }
+                n = block - *ret_block + 1;
+                if (run)
+                        writeout_run_add(run, n - 1);
         }
         return n;
 }
@@ -227,16 +239,13 @@ static uint64_t writeout_run_max(const struct fileh *fileh) {
 /* The next run, or NULL: there is none, or no memory for it. */
 static struct writeout_run *writeout_next_run(struct writeout *w) {
         uint64_t n_max = writeout_run_max(w->fileh);
-        struct writeout_run *run = calloc(1, sizeof(*run) + (n_max + 63) / 64 * sizeof(run->spilled[0]));
+        struct writeout_run *run = writeout_run_new(w->fileh, &w->job, n_max);
 
         if (!run) {
                 w->error = -ENOMEM;
                 return NULL;
         }
-        run->fileh = w->fileh;
-        run->job = &w->job;
-        run->n = writeout_take_run(w, n_max, &run->block);
-        if (run->n > 0)
+        if (writeout_take_run(w, n_max, run, &run->block) > 0)
                 return run;
         free(run);
         return NULL;
@@ -269,7 +278,7 @@ static bool writeout_begin_runs(struct writeout *w) {
 /* The first run has ended. */
 static void writeout_finish_run(struct writeout *w, struct writeout_run *run) {
         struct fileh *fileh = w->fileh;
-        uint64_t n_good = w->error < 0 ? 0 : run->n_good; /* after an error of an earlier run none counts, whatever became of it */
+        uint64_t n_good = w->error < 0 ? 0 : run->n_good, n_stored; /* after an error of an earlier run none counts, whatever became of it */
 
         INJECT(WRITEOUT_STORED);
         if (w->error == 0 && run->error < 0)
@@ -280,8 +289,9 @@ static void writeout_finish_run(struct writeout *w, struct writeout_run *run) {
         w->n_bytes -= writeout_run_bytes(run);
         bufs_put(&fileh->pager->bufs, run->buf, writeout_run_bytes(run));
         run->buf = NULL;
-        fileh->n_stores += n_good;
-        pager_count(fileh->pager, COUNTER_STORES, (int64_t) n_good);
+        n_stored = writeout_run_count(run, n_good);
+        fileh->n_stores += n_stored;
+        pager_count(fileh->pager, COUNTER_STORES, (int64_t) n_stored);
         writeout_pages_end(fileh, run->block + n_good, run->n - n_good, EVENT_STORED);
         run->n = n_good;
         if (n_good > 0 && writeout_wants(w, WIRE_WRITEOUT_SYNC)) {
@@ -382,7 +392,7 @@ static enum job_result writeout_mark(struct writeout *w) {
                 free(run);
         }
         while (!writeout_wants(w, WIRE_WRITEOUT_STORE) && n < JOB_STEP_PAGES && writeout_goes_on(w) &&
-               (n_run = writeout_take_run(w, JOB_STEP_PAGES, &block)) > 0) {
+               (n_run = writeout_take_run(w, JOB_STEP_PAGES, NULL, &block)) > 0) {
                 writeout_pages_protect(fileh, block, n_run);
                 for (uint64_t i = 0; i < n_run; i++)
                         (void) writeout_page_leave(fileh, block + i, EVENT_MARK);

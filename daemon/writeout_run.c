@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include "fileh.h"
 #include "handle.h"
@@ -81,6 +82,40 @@ enum page_state writeout_page_leave(struct fileh *fileh, uint64_t block, enum pa
 
 /* --- storing ------------------------------------------------------------------------------------------------------------------------------------ */
 
+struct writeout_run *writeout_run_new(struct fileh *fileh, struct job *job, uint64_t n_max) {
+        uint64_t n_words = (n_max + 63) / 64;
+        struct writeout_run *run = calloc(1, sizeof(*run) + 2 * n_words * sizeof(run->bits[0]));
+
+        if (!run)
+                return NULL;
+        run->fileh = fileh;
+        run->job = job;
+        run->n_words = n_words;
+        return run;
+}
+
+void writeout_run_add(struct writeout_run *run, uint64_t i) {
+        run->bits[run->n_words + i / 64] |= UINT64_C(1) << i % 64;
+        run->has_gaps |= i > run->n;
+        run->n = i + 1;
+}
+
+static bool writeout_run_is_spilled(const struct writeout_run *run, uint64_t i) {
+        return run->bits[i / 64] >> i % 64 & 1;
+}
+
+static bool writeout_run_has(const struct writeout_run *run, uint64_t i) {
+        return run->bits[run->n_words + i / 64] >> i % 64 & 1;
+}
+
+uint64_t writeout_run_count(const struct writeout_run *run, uint64_t n) {
+        uint64_t count = 0;
+
+        for (uint64_t i = 0; i < n; i++)
+                count += writeout_run_has(run, i);
+        return count;
+}
+
 uint64_t writeout_run_bytes(const struct writeout_run *run) {
         return run->n << run->fileh->block_shift;
 }
@@ -106,6 +141,8 @@ static void writeout_run_write(struct writeout_run *run) {
                 .buf = (char *) run->buf + skip,
                 .offset = offset,
                 .length = (uint32_t) (length < fileh->size - offset ? length : fileh->size - offset),
+                .mask = run->has_gaps ? run->bits + run->n_words : NULL,
+                .page_size = (uint32_t) fileh->block_size,
                 .done = writeout_run_on_stored,
         };
         store_write(fileh->store, &run->request);
@@ -164,10 +201,6 @@ static void writeout_run_on_unspilled(struct store_request *request, int error) 
                 writeout_run_filled(run, error < 0 ? error : -EIO);
 }
 
-static bool writeout_run_is_spilled(const struct writeout_run *run, uint64_t i) {
-        return run->spilled[i / 64] >> i % 64 & 1;
-}
-
 /* A page that was dropped since the run began is read all the same: what is written in its place must be something that was there. */
 static void writeout_run_unspill(struct writeout_run *run) {
         struct fileh *fileh = run->fileh;
@@ -203,9 +236,9 @@ static int writeout_run_copy(struct writeout_run *run) {
                 int r;
 
                 n = 1;
-                if (writeout_run_is_spilled(run, first))
+                if (!writeout_run_has(run, first) || writeout_run_is_spilled(run, first))
                         continue;
-                while (first + n < run->n && !writeout_run_is_spilled(run, first + n))
+                while (first + n < run->n && writeout_run_has(run, first + n) && !writeout_run_is_spilled(run, first + n))
                         n++;
                 r = memory_read(&fileh->memory, (run->block << fileh->block_shift) + skip, (char *) run->buf + skip, n << fileh->block_shift);
                 if (r < 0)
@@ -220,8 +253,8 @@ void writeout_run_store(struct writeout_run *run) {
 
         run->began = latency_now();
         for (uint64_t i = 0; i < run->n; i++) {
-                if (state_is_spilled(writeout_page_leave(fileh, run->block + i, EVENT_STORE)))
-                        run->spilled[i / 64] |= UINT64_C(1) << i % 64;
+                if (writeout_run_has(run, i) && state_is_spilled(writeout_page_leave(fileh, run->block + i, EVENT_STORE)))
+                        run->bits[i / 64] |= UINT64_C(1) << i % 64;
         }
         INJECT(WRITEOUT_CALLED);
         run->buf = bufs_get(&fileh->pager->bufs, writeout_run_bytes(run));

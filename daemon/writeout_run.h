@@ -34,8 +34,19 @@ struct writeout_run {
         bool has_ended;
         int error;
         struct store_request request;
-        uint64_t spilled[]; /* a bit for each that comes from the spill file */
+        uint64_t n_words;
+        bool has_gaps;    /* some of its blocks are not to be stored */
+        uint64_t bits[]; /* twice n_words: a bit for each block that comes from the spill file; and for each that is to be stored */
 };
+
+/* A run for so many blocks at the most, with room for its bits; NULL: no memory. */
+struct writeout_run *writeout_run_new(struct fileh *fileh, struct job *job, uint64_t n_max);
+
+/* Its block i, counted from the first, is to be stored, and is the last one so far. */
+void writeout_run_add(struct writeout_run *run, uint64_t i);
+
+/* How many of its first n blocks are. */
+uint64_t writeout_run_count(const struct writeout_run *run, uint64_t n);
 
 STAILQ_HEAD(writeout_runs, writeout_run);
 

@@ -31,6 +31,21 @@ static inline uint32_t provide_n_slots(uint64_t block_size) {
         return n < PROVIDE_SLOTS_MAX ? (uint32_t) n : PROVIDE_SLOTS_MAX;
 }
 
+/* Behind all slots each has room for a bit for each page that may lie in it: of a store of some pages alone. */
+#define PROVIDE_PAGE_MIN UINT64_C(4096)
+
+static inline uint64_t provide_mask_bytes(uint64_t block_size) {
+        return (provide_slot_bytes(block_size) / PROVIDE_PAGE_MIN + 64) / 64 * sizeof(uint64_t);
+}
+
+static inline uint64_t provide_mask_offset(uint64_t block_size, uint32_t slot) {
+        return (provide_slot_bytes(block_size) * provide_n_slots(block_size) + 7) / 8 * 8 + slot * provide_mask_bytes(block_size);
+}
+
+static inline uint64_t provide_area_bytes(uint64_t block_size) {
+        return provide_mask_offset(block_size, provide_n_slots(block_size));
+}
+
 enum provide_op {
         PROVIDE_LOAD = 1,
         PROVIDE_STORE,
@@ -43,6 +58,8 @@ struct provide_ask {
         uint64_t offset; /* in the file, bytes */
         uint32_t length; /* bytes, all inside the file */
         uint32_t number; /* the answer bears the same */
+        uint32_t page_size; /* of a store: which pages from offset on are to be stored the mask says; 0: all of them */
+        uint32_t reserved;
 };
 
 enum provide_answer_kind {

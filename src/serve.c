@@ -65,7 +65,7 @@ static void serve_line_unref(struct line *line) {
 /* Takes socket; area is borrowed. */
 static int serve_line_new(const struct serve *serve, int socket, int area, struct line **ret) {
         struct line *line = malloc(sizeof(*line));
-        size_t n_bytes = provide_slot_bytes(serve->blocks.block_size) * provide_n_slots(serve->blocks.block_size);
+        size_t n_bytes = provide_area_bytes(serve->blocks.block_size);
         void *address = line ? mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, area, 0) : MAP_FAILED;
 
         if (address == MAP_FAILED) {
@@ -161,11 +161,13 @@ static bool serve_is_valid(const struct serve *serve, const struct provide_ask *
 
         return (ask->op == PROVIDE_LOAD || ask->op == PROVIDE_STORE) && ask->slot < provide_n_slots(block_size) && ask->length > 0 &&
                ask->offset < serve->blocks.size && ask->length <= serve->blocks.size - ask->offset &&
-               ask->length <= provide_slot_bytes(block_size) - ask->offset % block_size;
+               ask->length <= provide_slot_bytes(block_size) - ask->offset % block_size &&
+               (ask->page_size == 0 || ask->page_size >= PROVIDE_PAGE_MIN);
 }
 
 /* False: the line has ended. */
 static bool serve_one(struct serve *serve, struct line *line) {
+        uint64_t block_size = serve->blocks.block_size;
         struct provide_answer answer;
         struct provide_ask ask;
         int n = chan_receive_bytes(line->socket, &ask, sizeof(ask));
@@ -175,7 +177,8 @@ static bool serve_one(struct serve *serve, struct line *line) {
         answer = (struct provide_answer) { .kind = PROVIDE_DONE, .slot = ask.slot, .number = ask.number };
         if (serve_begin(serve)) {
                 serve_here = serve;
-                serve_blocks_run(&serve->blocks, &ask, line->area + ask.slot * provide_slot_bytes(serve->blocks.block_size), &answer);
+                serve_blocks_run(&serve->blocks, &ask, line->area + ask.slot * provide_slot_bytes(block_size),
+                                 (const uint64_t *) (const void *) (line->area + provide_mask_offset(block_size, ask.slot)), &answer);
                 serve_here = NULL;
                 (void) chan_send_bytes(line->socket, &answer, sizeof(answer));
         }

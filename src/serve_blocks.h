@@ -21,7 +21,7 @@ struct serve_blocks {
 void serve_blocks_init(struct serve_blocks *blocks, const struct bf_file_ops *ops, void *file);
 void serve_blocks_fini(struct serve_blocks *blocks);
 
-/* Carries out what is asked; slot is where its first block begins. The kind and number of the answer are the caller's. */
-void serve_blocks_run(struct serve_blocks *blocks, const struct provide_ask *ask, char *slot, struct provide_answer *ret_answer);
+/* Carries out what is asked; slot is where its first block begins, mask the bits of its pages. The kind and number of the answer are the caller's. */
+void serve_blocks_run(struct serve_blocks *blocks, const struct provide_ask *ask, char *slot, const uint64_t *mask, struct provide_answer *ret_answer);
 
 #endif

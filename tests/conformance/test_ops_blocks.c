@@ -102,6 +102,34 @@ static void test_small_blocks(void **state) {
         finish(&scene);
 }
 
+/* What is dirty of a block comes with one store, wherever it lies. */
+static void test_scattered_pages(void **state) {
+        struct scene scene = start(rig_here(state), 1 << 20, 65536, 4096);
+        static const unsigned pages[] = { 1, 2, 5, 15, 16, 17, 40, 63, 80 };
+
+        for (unsigned i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+                *word(&scene, pages[i] * 4096 + 8) = 1000 + pages[i];
+        assert_calls(&scene, "L0 L1 L2 L3 L5");
+        *opsfile_word(scene.file, 3 * 4096) = 33; /* somebody else's, meanwhile */
+        opsfile_fail(scene.file, OPSFILE_STORE, 2, 1, -ENOSPC);
+        assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), -ENOSPC);
+        assert_calls(&scene, "L0 S0 L1 S1 L2 S2");
+        assert_int_equal(rig_stat(scene.fileh).stores, 6);
+        check_states(&scene, "LLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLDL");
+        assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), 0);
+        assert_calls(&scene, "L2 S2 L3 S3 L5 S5");
+        assert_int_equal(rig_stat(scene.fileh).stores, 9);
+        for (unsigned page = 0; page < 96; page++) {
+                bool is_written = false;
+
+                for (unsigned i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+                        is_written |= pages[i] == page;
+                assert_int_equal(*opsfile_word(scene.file, page * 4096 + 8), is_written ? 1000 + page : page);
+        }
+        assert_int_equal(*opsfile_word(scene.file, 3 * 4096), 33);
+        finish(&scene);
+}
+
 /* All pages of a block come with one load, and go with one store if all are dirty; else the rest of the block is loaded for that. */
 static void check_blocks_of_many_pages(struct scene *scene, uint64_t block_size) {
         uint64_t n = block_size / scene->page_size;
@@ -190,6 +218,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 RIG_TEST(test_pages_of_many_blocks),
                 RIG_TEST(test_small_blocks),
+                RIG_TEST(test_scattered_pages),
                 RIG_TEST(test_blocks_of_four_pages),
                 RIG_TEST(test_blocks_of_three_pages),
                 RIG_TEST(test_large_blocks),

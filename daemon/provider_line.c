@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "chan.h"
+#include "memory.h"
+#include "provider_line.h"
+
+char *provider_line_place(const struct provider_line *line, uint32_t slot, uint64_t offset) {
+        uint64_t block_size = line->block_size;
+
+        return line->area + slot * provide_slot_bytes(block_size) + offset % block_size;
+}
+
+uint64_t *provider_line_mask(const struct provider_line *line, uint32_t slot) {
+        return (uint64_t *) (void *) (line->area + provide_mask_offset(line->block_size, slot));
+}
+
+uint32_t provider_line_take_slot(struct provider_line *line) {
+        uint32_t slot = line->first_free - 1;
+
+        line->first_free = line->slots[slot].next_free;
+        return slot;
+}
+
+void provider_line_give_slot(struct provider_line *line, uint32_t slot) {
+        line->slots[slot].next_free = line->first_free;
+        line->first_free = slot + 1;
+}
+
+/* *ret_fd: a descriptor of it for the process. */
+static int provider_line_make_area(struct provider_line *line, int *ret_fd) {
+        struct memory memory;
+        void *area;
+        int r;
+
+        r = memory_init(&memory, line->area_bytes, false);
+        if (r < 0)
+                return r;
+        area = mmap(NULL, line->area_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory.fd, 0);
+        if (area == MAP_FAILED) {
+                r = -errno;
+                memory_fini(&memory);
+                return r;
+        }
+        line->area = area;
+        *ret_fd = memory.fd;
+        return 0;
+}
+
+static int provider_line_open(struct provider_line *line, int ret_fds[static 2]) {
+        int pair[2], r;
+
+        r = chan_pair(pair);
+        if (r < 0)
+                return r;
+        r = provider_line_make_area(line, &ret_fds[1]);
+        if (r < 0) {
+                close(pair[0]);
+                close(pair[1]);
+                return r;
+        }
+        line->socket = pair[0];
+        ret_fds[0] = pair[1];
+        return 0;
+}
+
+int provider_line_new(struct ring *ring, uint64_t block_size, int ret_fds[static 2], struct provider_line **ret) {
+        struct provider_line *line = calloc(1, sizeof(*line));
+        int r;
+
+        if (!line)
+                return -ENOMEM;
+        *line = (struct provider_line) { .ring = ring, .area_bytes = provide_area_bytes(block_size), .block_size = block_size };
+        for (uint32_t i = provide_n_slots(block_size); i > 0; i--)
+                provider_line_give_slot(line, i - 1);
+        r = provider_line_open(line, ret_fds);
+        if (r < 0) {
+                free(line);
+                return r;
+        }
+        *ret = line;
+        return 0;
+}
+
+void provider_line_free(struct provider_line *line) {
+        close(line->socket);
+        munmap(line->area, line->area_bytes);
+        free(line);
+}
