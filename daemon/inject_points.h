@@ -50,6 +50,9 @@
         KILL(PLACE_FILLED, "place.filled")                 /* the content is there */                                        \
         KILL(PLACE_SHOWN, "place.shown")                   /* and those who waited see it */                                 \
         KILL(PLACE_WRITABLE, "place.writable")             /* the content is there, and can be written */                    \
+        KILL(PROVIDER_ANSWERED, "provider.answered")       /* a process has answered, who waits has not heard of it */        \
+        KILL(PROVIDER_ASKED, "provider.asked")             /* it is asked */                                                 \
+        KILL(PROVIDER_CONNECTED, "provider.connected")     /* a file is served, its process has not heard of it */           \
         KILL(RANGE_DISCARDED, "range.discarded")           /* some dirty pages are discarded */                              \
         KILL(RANGE_DROPPED, "range.dropped")               /* some pages are invalidated */                                  \
         KILL(REQUEST_MAPPED, "request.mapped")             /* a mapping is there, its client has not heard of it */          \

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "chan.h"
+#include "inject.h"
 #include "log.h"
 #include "provider.h"
 #include "provider_line.h"
@@ -196,6 +197,7 @@ static void provider_begin(struct provider *provider, struct provider_ask *ask) 
                 provider_put_mask(provider_line_mask(line, slot), ask);
         if (chan_send_bytes(line->socket, &message, sizeof(message)) < 0)
                 chan_end(line->socket);
+        INJECT(PROVIDER_ASKED);
 }
 
 static bool provider_can_begin(const struct provider *provider, const struct provider_ask *ask) {
@@ -326,6 +328,7 @@ static bool provider_on_done(struct provider *provider, const struct provide_ans
                 return false;
         if (s->ask->op == PROVIDE_LOAD && !s->is_lent)
                 memcpy(s->ask->buf, provider_line_place(line, answer->slot, s->ask->offset), answer->n_done);
+        INJECT(PROVIDER_ANSWERED);
         ask = provider_end_slot(provider, line, answer->slot);
         provider_begin_waiting(provider);
         provider_finish(provider, ask, answer->error, answer->n_done);
@@ -388,6 +391,7 @@ int provider_new(struct pager *pager, struct served *served, uint64_t peer, int 
         served->grace = 0;
         provider->peer = peer;
         atomic_store(&served->peer, peer);
+        INJECT(PROVIDER_CONNECTED);
         provider_read(provider->line);
         provider_begin_waiting(provider);
         return 0;

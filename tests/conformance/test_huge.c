@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "opsfile.h"
 #include "rig.h"
 #include "tempfile.h"
 #include "watchdog.h"
@@ -256,6 +257,36 @@ static void test_another_daemon(void **state) {
         assert_int_equal(word, 11);
 }
 
+/* What this process serves, in blocks smaller than a page, as large, and larger. */
+static void test_served(void **state) {
+        static const uint64_t block_sizes[] = { 4096, HUGE, 2 * HUGE };
+        struct rig *rig = rig_here(state);
+        struct bf_client *client;
+
+        reserve(N_RESERVED);
+        rig_daemon(rig, "--pool", "24M", NULL);
+        client = rig_client(rig);
+        for (unsigned i = 0; i < 3; i++) {
+                struct bf_open_opts opts = { .size = sizeof(opts), .flags = BF_HUGE, .block_size = block_sizes[i] };
+                struct opsfile *file = opsfile_new(4 * HUGE, block_sizes[i]);
+                volatile uint64_t *map;
+                struct bf_fileh *fileh;
+
+                assert_int_equal(bf_open_ops(client, &opsfile_ops, file, 4 * HUGE, &opts, &fileh), 0);
+                map = map_huge(fileh, 0, 4, PROT_READ | PROT_WRITE);
+                assert_int_equal(map[HUGE_WORDS + 1024], 514);
+                assert_int_equal(state_of(fileh, 1), BF_PAGE_LOADED);
+                assert_int_equal(file->n_log, block_sizes[i] == 4096 ? 512 : 1);
+                map[2 * HUGE_WORDS + 512] = 77;
+                assert_int_equal(bf_writeout(fileh, RIG_STORE_MARK), 0);
+                assert_int_equal(*opsfile_word(file, 2 * HUGE + 4096), 77);
+                assert_int_equal(*opsfile_word(file, 2 * HUGE + 8192), 1026);
+                assert_int_equal(bf_munmap((void *) (uintptr_t) map), 0);
+                assert_int_equal(bf_close(fileh), 0);
+                opsfile_free(file);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_a_transaction),
@@ -265,6 +296,7 @@ int main(void) {
                 RIG_TEST(test_some_missing),
                 RIG_TEST(test_block_size),
                 RIG_TEST(test_another_daemon),
+                RIG_TEST(test_served),
         };
 
         watchdog_start();

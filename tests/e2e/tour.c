@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "opsfile.h"
 #include "tempfile.h"
 #include "tour.h"
 
@@ -22,6 +23,7 @@ struct sight {
         struct bf_client *client;
         struct bf_fileh *fileh;
         const char *path;
+        struct opsfile *served; /* by this process, in place of a path; NULL: it is not */
         uint64_t block_size;
         uint64_t n_blocks;
         uint64_t *map;
@@ -119,8 +121,13 @@ static void sight_write(struct sight *sight, uint64_t first, uint64_t end, uint6
 /* --- transactions --------------------------------------------------------------------------------------------------------------------------------- */
 
 static void sight_check_file_word(struct sight *sight, uint64_t block, uint64_t word, uint64_t expected) {
-        uint64_t value = 0;
-        int r = tempfile_read(sight->path, block * sight->block_size + word * sizeof(value), &value, sizeof(value));
+        uint64_t offset = block * sight->block_size + word * sizeof(uint64_t), value = 0;
+        int r = 0;
+
+        if (sight->served)
+                value = *opsfile_word(sight->served, offset);
+        else
+                r = tempfile_read(sight->path, offset, &value, sizeof(value));
 
         if (r < 0 || value != expected)
                 sight_fail(sight, "in the file", block, value, expected);
@@ -157,15 +164,21 @@ static void sight_map(struct sight *sight) {
 static void sight_open(struct sight *sight) {
         struct bf_open_opts opts = { .size = sizeof(opts), .block_size = sight->block_size };
 
-        SIGHT_CALL(sight, bf_open(sight->client, sight->path, O_RDWR, &opts, &sight->fileh));
+        if (sight->served)
+                SIGHT_CALL(sight, bf_open_ops(sight->client, &opsfile_ops, sight->served, sight->served->size, &opts, &sight->fileh));
+        else
+                SIGHT_CALL(sight, bf_open(sight->client, sight->path, O_RDWR, &opts, &sight->fileh));
         SIGHT_CALL(sight, bf_advise(sight->fileh, 0, 0, BF_ADVICE_RANDOM));
         sight_map(sight);
 }
 
+/* path NULL: one that this process serves. */
 static void sight_begin(struct sight *sight, const struct tour *tour, struct bf_client *client, const char *path, uint64_t block_size, uint64_t n_blocks) {
         *sight = (struct sight) { .tour = tour, .client = client, .path = path, .block_size = block_size, .n_blocks = n_blocks };
         for (uint64_t block = 0; block < n_blocks; block++)
                 sight->now[block] = sight->stored[block] = block;
+        if (!path)
+                sight->served = opsfile_new(n_blocks * block_size, block_size);
         sight_open(sight);
 }
 
@@ -278,6 +291,17 @@ static void tour_failing_load_forgotten(struct sight *sight) {
         sight_check(sight, 0, TOUR_SHORT_PAGES);
 }
 
+/* What the process serves that maps it. */
+static void tour_served(struct sight *sight) {
+        sight_check(sight, 0, TOUR_SERVED_PAGES);
+        sight_write(sight, 3, 9, 5500);
+        sight_commit(sight, RIG_STORE_MARK | BF_WRITEOUT_SYNC);
+        sight_write(sight, 5, 12, 5600);
+        sight_discard(sight);
+        sight_check(sight, 0, TOUR_SERVED_PAGES);
+        sight_write(sight, 10, 12, 5700);
+}
+
 static void tour_half(struct sight *sight, int line) {
         sight_write(sight, 20, 30, 7000);
         sight_write(sight, 610, 615, 7000);
@@ -304,7 +328,7 @@ static struct bf_client *tour_connect(struct sight *sight) {
 }
 
 int tour_run(int line, void *arg) {
-        static struct sight sight, large, cut;
+        static struct sight sight, large, cut, served;
         const struct tour *tour = arg;
         struct bf_client *client;
 
@@ -314,6 +338,7 @@ int tour_run(int line, void *arg) {
         sight_begin(&sight, tour, client, tour->path, RIG_PAGE, TOUR_PAGES);
         sight_begin(&large, tour, client, tour->large_path, LARGE_BLOCK, TOUR_LARGE_BLOCKS);
         sight_begin(&cut, tour, client, tour->short_path, RIG_PAGE, TOUR_SHORT_PAGES);
+        sight_begin(&served, tour, client, NULL, RIG_PAGE, TOUR_SERVED_PAGES);
         tour_load(&sight);
         tour_write(&sight);
         tour_write_in_order(&sight);
@@ -322,7 +347,10 @@ int tour_run(int line, void *arg) {
         tour_spill(&sight, &large);
         tour_grow(&sight);
         tour_failing_load(&cut);
+        tour_served(&served);
         tour_half(&sight, line);
+        sight_commit(&served, RIG_STORE_MARK);
+        sight_check(&served, 0, TOUR_SERVED_PAGES);
         tour_failing_load_forgotten(&cut);
         sight_check(&large, 0, TOUR_LARGE_BLOCKS);
         sight_write(&sight, 70, 80, 9000);

@@ -27,6 +27,7 @@ struct tour {
 #define TOUR_PAGES 640
 #define TOUR_LARGE_BLOCKS 8
 #define TOUR_SHORT_PAGES 8
+#define TOUR_SERVED_PAGES 16
 #define TOUR_POOL "--pool", "3M", "--spill-dir", "/var/tmp" /* less than is dirty once */
 
 /* Makes its files. */
