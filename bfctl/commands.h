@@ -19,6 +19,7 @@ struct bfctl {
         const char *peer_text; /* of --peer; NULL */
         pid_t peer;            /* the same; 0 */
         const char *sort;    /* of --sort; NULL */
+        const char *kind;    /* of --kind; NULL */
         struct bf_client *client;
 };
 
@@ -28,6 +29,7 @@ bool command_reclaim_check(const struct bfctl *bfctl);
 bool command_files_check(const struct bfctl *bfctl);
 bool command_peers_check(const struct bfctl *bfctl);
 bool command_top_check(const struct bfctl *bfctl);
+bool command_trace_check(const struct bfctl *bfctl);
 
 /* Each returns 0, or a negative errno with bf_errmsg(). */
 int command_status(struct bfctl *bfctl);
@@ -35,6 +37,7 @@ int command_stats(struct bfctl *bfctl);
 int command_files(struct bfctl *bfctl);
 int command_peers(struct bfctl *bfctl);
 int command_top(struct bfctl *bfctl);
+int command_trace(struct bfctl *bfctl);
 int command_reclaim(struct bfctl *bfctl);
 int command_config(struct bfctl *bfctl);
 int command_metrics(struct bfctl *bfctl);

@@ -29,7 +29,7 @@ int file_lines_ask(struct bf_client *client, struct file_lines *ret) {
         return 0;
 }
 
-static struct peer_line *peer_lines_find(const struct peer_lines *lines, uint64_t id) {
+const struct peer_line *peer_lines_find(const struct peer_lines *lines, uint64_t id) {
         for (size_t i = 0; i < lines->n; i++)
                 if (lines->lines[i].peer.id == id)
                         return &lines->lines[i];
@@ -45,7 +45,7 @@ static int peer_lines_add_handles(struct bf_client *client, struct peer_lines *l
                 return r;
         for (size_t i = 0; i < answer.n; i++) {
                 const struct report_handle *handle = answer_handle(&answer, i);
-                struct peer_line *line = peer_lines_find(lines, handle->peer);
+                struct peer_line *line = (struct peer_line *) peer_lines_find(lines, handle->peer);
 
                 if (!line)
                         continue;

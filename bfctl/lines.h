@@ -49,6 +49,9 @@ void peer_lines_rate(struct peer_lines *now, const struct peer_lines *before, do
 /* Is that what the user means by a file's name: its path, or the last part of it, or a name that leads there? */
 bool file_line_is(const struct file_line *line, const char *name);
 
+/* The connection with that number, or NULL. */
+const struct peer_line *peer_lines_find(const struct peer_lines *lines, uint64_t id);
+
 /* The pid of the connection with that number; 0: it is not there, or not to be seen. */
 pid_t peer_lines_pid(const struct peer_lines *lines, uint64_t id);
 

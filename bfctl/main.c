@@ -20,30 +20,32 @@ static const char help[] =
         "\n"
         "Commands:\n"
         "  status           how it is, in words: healthy, or what is wrong\n"
-        "  stats [SECONDS]  all its counters, rates and latencies, since it began or for so long\n"
+        "  stats [SECONDS]  counters, rates, latencies; since it began, or for so long\n"
         "  files            the files that are open, and what of them is in RAM\n"
         "  peers            its clients: pid, uid, command, what they have\n"
         "  top [SECONDS]    all of this as it happens, looked at so often; q ends it\n"
-        "  reclaim [SIZE]   drop clean pages: SIZE bytes of them (also with K, M, G or T), or all\n"
+        "  trace [SECONDS]  page faults, and pages that change their state\n"
+        "  reclaim [SIZE]   drop clean pages: so many bytes (or 64K, 64M, 1G), or all\n"
         "  config           what is set, and where\n"
         "  metrics          the same as stats, as OpenMetrics text\n"
         "\n"
         "Options:\n"
-        "  --file NAME      reclaim: of that file alone\n"
-        "  --peer PID       reclaim: of the files that this process has open\n"
+        "  --file NAME      reclaim, trace: of that file alone\n"
+        "  --peer PID       reclaim: of the files it has open; trace: its faults\n"
+        "  --kind KIND      trace: fault or state\n"
         "  --sort COLUMN    files, peers, top: by that column\n"
-        "  --socket PATH    where it listens (default: $BIGFILED_SOCKET, else " ADDRESS_DEFAULT_SOCKET ")\n"
+        "  --socket PATH    where it listens, if not at $BIGFILED_SOCKET\n"
         "  --json           for programs\n"
         "  --version        print the version\n"
         "  -h, --help       print this\n"
-        "\n"
-        "Exit status: 0 done, 1 it failed, 2 the command line is wrong, 3 bigfiled cannot be reached.\n";
+        "Exit status: 0 done, 1 failed, 2 wrong command line, 3 bigfiled not reached.\n";
 
 /* Those of the long options that a command takes. */
 enum {
         TAKES_SORT = 1u << 0,
         TAKES_FILE = 1u << 1,
         TAKES_PEER = 1u << 2,
+        TAKES_KIND = 1u << 3,
 };
 
 struct command {
@@ -61,6 +63,7 @@ static const struct command commands[] = {
         { "files", false, false, TAKES_SORT, command_files_check, command_files },
         { "peers", false, false, TAKES_SORT, command_peers_check, command_peers },
         { "top", true, true, TAKES_SORT, command_top_check, command_top },
+        { "trace", true, false, TAKES_FILE | TAKES_PEER | TAKES_KIND, command_trace_check, command_trace },
         { "reclaim", true, true, TAKES_FILE | TAKES_PEER, command_reclaim_check, command_reclaim },
         { "config", false, false, 0, NULL, command_config },
         { "metrics", false, false, 0, NULL, command_metrics },
@@ -75,6 +78,7 @@ enum {
         OPTION_SORT,
         OPTION_FILE,
         OPTION_PEER,
+        OPTION_KIND,
         OPTION_HELP = 'h',
 };
 
@@ -85,6 +89,7 @@ static const struct option options[] = {
         { "sort", required_argument, NULL, OPTION_SORT },
         { "file", required_argument, NULL, OPTION_FILE },
         { "peer", required_argument, NULL, OPTION_PEER },
+        { "kind", required_argument, NULL, OPTION_KIND },
         { "help", no_argument, NULL, OPTION_HELP },
         { NULL, 0, NULL, 0 },
 };
@@ -142,6 +147,9 @@ static bool parse_options(int argc, char **argv, struct bfctl *bfctl, int *ret_s
                 case OPTION_PEER:
                         bfctl->peer_text = optarg;
                         break;
+                case OPTION_KIND:
+                        bfctl->kind = optarg;
+                        break;
                 case OPTION_VERSION:
                         puts("bfctl " BFCTL_VERSION);
                         return false;
@@ -172,6 +180,7 @@ static bool takes_options(const struct command *command, const struct bfctl *bfc
                 { "--sort", bfctl->sort, TAKES_SORT },
                 { "--file", bfctl->file, TAKES_FILE },
                 { "--peer", bfctl->peer_text, TAKES_PEER },
+                { "--kind", bfctl->kind, TAKES_KIND },
         };
 
         for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++)

@@ -14,6 +14,7 @@ void commons_init(struct commons *commons, uint64_t pool_bytes, const struct acc
         counters_init(&commons->counters);
         atomic_init(&commons->n_pagers, 0);
         commons->began = latency_now();
+        atomic_init(&commons->traced, 0);
         atomic_init(&commons->room_waiters, 0);
         atomic_init(&commons->is_reclaiming, false);
         atomic_init(&commons->n_spilling, 0);
@@ -25,10 +26,13 @@ void commons_init(struct commons *commons, uint64_t pool_bytes, const struct acc
                 atomic_init(&commons->pagers[i].n_awaited, 0);
                 counters_init(&commons->pagers[i].counters);
                 atomic_init(&commons->pagers[i].latencies, NULL);
+                atomic_init(&commons->pagers[i].trace, NULL);
         }
 }
 
 void commons_fini(struct commons *commons) {
+        for (unsigned i = 0; i < COMMONS_PAGERS_MAX; i++)
+                trace_free(atomic_load(&commons->pagers[i].trace));
         served_list_fini(&commons->served);
         directory_fini(&commons->directory);
         roster_fini(&commons->roster);

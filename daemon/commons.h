@@ -18,6 +18,7 @@
 #include "pool.h"
 #include "roster.h"
 #include "served.h"
+#include "trace.h"
 
 #define COMMONS_PAGERS_SHIFT 6
 #define COMMONS_PAGERS_MAX (1u << COMMONS_PAGERS_SHIFT)
@@ -50,6 +51,7 @@ struct commons_pager {
         atomic_uint_fast64_t n_awaited;     /* bytes that the first of the loads needs that wait for room there; 0: none does */
         struct counters counters;           /* its own */
         _Atomic(const struct latencies *) latencies; /* the same */
+        _Atomic(struct trace *) trace; /* where its events go; NULL: it has never been traced */
 };
 
 #define COMMONS_NONE UINT64_MAX
@@ -63,6 +65,7 @@ struct commons {
         struct counters counters; /* the main thread's own */
         atomic_uint n_pagers;
         uint64_t began; /* by latency_now() */
+        atomic_uint traced; /* a bit for each enum report_event_kind that somebody wants to hear of */
         atomic_uint_fast64_t room_waiters; /* a bit for each pager in which loads wait for room */
         atomic_bool is_reclaiming;         /* between the low and the high mark */
         atomic_uint_fast64_t n_spilling;   /* bytes on their way to the spill files */

@@ -244,16 +244,28 @@ static void fault_handle(struct handle *handle, const struct uffd_fault *fault) 
                 fault_on_page(mapping, block, id, write, fault->write_protected);
 }
 
+static void fault_trace(const struct handle *handle, const struct uffd_fault *fault, uint64_t ended) {
+        const struct mapping *mapping = handle_find(handle, fault->address);
+
+        if (mapping)
+                mapping_trace_fault(mapping, mapping_block(mapping, fault->address), fault->write, handle->fileh->pager->fault_began, ended);
+}
+
 /* Where one ends the next begins: so the clock is read once for each. */
 static void fault_time(struct handle *handle, const struct uffd_fault *fault) {
         struct pager *pager = handle->fileh->pager;
+        uint64_t ended;
 
         pager->fault_waits = false;
         fault_handle(handle, fault);
-        if (pager->fault_waits)
+        if (pager->fault_waits) {
                 pager->fault_began = latency_now();
-        else
-                pager->fault_began = pager_record(pager, REPORT_FAULT, pager->fault_began);
+                return;
+        }
+        ended = pager_record(pager, REPORT_FAULT, pager->fault_began);
+        if (pager_is_traced(pager, REPORT_EVENT_FAULT))
+                fault_trace(handle, fault, ended);
+        pager->fault_began = ended;
 }
 
 static void fault_on_events(struct handle *handle, unsigned n_bytes) {

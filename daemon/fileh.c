@@ -131,6 +131,20 @@ enum page_state fileh_state(const struct fileh *fileh, uint64_t block) {
         return id ? (enum page_state) pages_get(&fileh->pager->pages, id)->state : PAGE_EMPTY;
 }
 
+static void fileh_trace(const struct fileh *fileh, uint64_t block, enum page_state before, enum page_state after) {
+        struct report_event event = {
+                .kind = REPORT_EVENT_STATE,
+                .file = commons_number(fileh->pager->index, fileh->id),
+                .device = fileh->identity.device,
+                .inode = fileh->identity.inode,
+                .offset = block << fileh->block_shift,
+                .before = (uint8_t) before,
+                .after = (uint8_t) after,
+        };
+
+        pager_trace(fileh->pager, &event);
+}
+
 static int fileh_new_page(struct fileh *fileh, uint64_t block, enum page_state state, uint32_t *ret_id) {
         struct pager *pager = fileh->pager;
         struct page *page;
@@ -149,6 +163,8 @@ static int fileh_new_page(struct fileh *fileh, uint64_t block, enum page_state s
         page->block = block & LEDGER_BLOCK_MASK;
         page->fileh = fileh->id;
         page->state = (uint8_t) state;
+        if (pager_is_traced(pager, REPORT_EVENT_STATE))
+                fileh_trace(fileh, block, PAGE_EMPTY, state);
         *ret_id = id;
         return 0;
 }
@@ -395,6 +411,8 @@ static void fileh_set_state(struct fileh *fileh, uint32_t id, enum page_state st
         enum page_state before = page->state;
 
         log_debug("fileh %u block %llu: %s -> %s", fileh->id, (unsigned long long) page->block, state_name(before), state_name(state));
+        if (pager_is_traced(fileh->pager, REPORT_EVENT_STATE))
+                fileh_trace(fileh, page->block, before, state);
         if (state == PAGE_EMPTY)
                 pagemap_remove(&fileh->map, page->block);
         else

@@ -165,6 +165,7 @@ int handle_map(struct handle *handle, uint64_t address, uint64_t offset, uint64_
                 return -ENOMEM;
         *mapping = (struct mapping) {
                 .fileh = handle->fileh,
+                .peer = handle->peer,
                 .uffd = handle->uffd,
                 .readonly = handle->readonly,
                 .address = address,

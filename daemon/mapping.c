@@ -66,3 +66,20 @@ void mapping_wake_waiter(struct mapping *mapping, uint64_t block, uint64_t since
         mapping_wake(mapping, block);
         (void) pager_record(mapping->fileh->pager, REPORT_FAULT, since);
 }
+
+void mapping_trace_fault(const struct mapping *mapping, uint64_t block, bool write, uint64_t began, uint64_t ended) {
+        const struct fileh *fileh = mapping->fileh;
+        struct report_event event = {
+                .kind = REPORT_EVENT_FAULT,
+                .duration_nsec = ended - began,
+                .peer = mapping->peer,
+                .file = commons_number(fileh->pager->index, fileh->id),
+                .device = fileh->identity.device,
+                .inode = fileh->identity.inode,
+                .offset = block << fileh->block_shift,
+                .is_write = write,
+                .after = (uint8_t) fileh_state(fileh, block),
+        };
+
+        pager_trace(fileh->pager, &event);
+}

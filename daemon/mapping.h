@@ -17,6 +17,7 @@ struct fileh;
 /* address, offset and length are whole blocks, as long as the client has not moved parts of it */
 struct mapping {
         struct fileh *fileh;
+        uint64_t peer; /* whose it is */
         int uffd;      /* borrowed from the handle */
         bool readonly; /* a private mapping of a read-only memory: it can be shown pages, not given new ones */
         uint64_t address;
@@ -48,6 +49,9 @@ void mapping_poison(struct mapping *mapping, uint64_t block);
 
 /* Who waits for the block asks again. */
 void mapping_wake(struct mapping *mapping, uint64_t block);
+
+/* A fault there was answered: it began and ended then. */
+void mapping_trace_fault(const struct mapping *mapping, uint64_t block, bool write, uint64_t began, uint64_t ended);
 
 /* The same of one that has waited since then, by latency_now(): for waiters_end(). */
 void mapping_wake_waiter(struct mapping *mapping, uint64_t block, uint64_t since);

@@ -49,6 +49,14 @@ void pager_reply_error(struct pager *pager, const struct reply_to *to, int error
         pager->reply(pager, to->peer, &msg, NULL, 0);
 }
 
+void pager_trace(struct pager *pager, struct report_event *event) {
+        struct trace *trace = atomic_load_explicit(&pager->commons->pagers[pager->index].trace, memory_order_acquire);
+
+        event->time_nsec = latency_now();
+        if (trace)
+                trace_put(trace, event);
+}
+
 void pager_give_room(struct pager *pager, uint64_t bytes) {
         if (bytes == 0)
                 return;

@@ -145,6 +145,14 @@ static inline uint64_t pager_record(struct pager *pager, enum report_latency whi
         return now;
 }
 
+/* Does anybody want to hear of such events? */
+static inline bool pager_is_traced(const struct pager *pager, enum report_event_kind kind) {
+        return atomic_load_explicit(&pager->commons->traced, memory_order_relaxed) >> kind & 1;
+}
+
+/* Tells one of them; its time is set here. */
+void pager_trace(struct pager *pager, struct report_event *event);
+
 /* Room is free. */
 void pager_give_room(struct pager *pager, uint64_t bytes);
 

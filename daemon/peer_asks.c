@@ -215,6 +215,18 @@ static void peer_on_report(struct peer *peer, struct chan_packet *packet) {
         peer_answer(peer, &reply);
 }
 
+static void peer_on_trace(struct peer *peer, struct chan_packet *packet) {
+        struct pager_reply reply = { .n_fds = 0 };
+        int r = -EPERM;
+
+        if (peer_has_privilege(peer))
+                r = peer->host->trace(peer->host, &packet->msg.trace, &reply.fds[0]);
+        wire_init(&reply.msg, WIRE_TRACE | WIRE_REPLY, packet->msg.header.serial);
+        reply.msg.reply.error = r;
+        reply.n_fds = r == 0;
+        peer_answer(peer, &reply);
+}
+
 static void (*const peer_handlers[N_WIRE_IDS])(struct peer *peer, struct chan_packet *packet) = {
         [WIRE_HELLO] = peer_on_hello,
         [WIRE_OPEN] = peer_open,
@@ -236,6 +248,7 @@ static void (*const peer_handlers[N_WIRE_IDS])(struct peer *peer, struct chan_pa
         [WIRE_LOOKUP] = peer_on_lookup,
         [WIRE_REPORT] = peer_on_report,
         [WIRE_RECLAIM_FILE] = peer_on_reclaim_file,
+        [WIRE_TRACE] = peer_on_trace,
 };
 
 void peer_asks_handle(struct peer *peer, struct chan_packet *packet) {

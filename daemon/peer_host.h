@@ -9,6 +9,7 @@
 #include "crew.h"
 #include "loop.h"
 #include "report.h"
+#include "wire.h"
 
 struct peer;
 
@@ -21,6 +22,7 @@ struct peer_host {
         bool is_direct; /* clients are told to open files for direct I/O */
         const char *const *allow_nbd; /* uri.h; it may change; NULL: no server */
         int (*report)(struct peer_host *host, const struct peer *peer, enum report_kind kind, int *ret_fd, uint64_t *ret_length); /* makes one for that peer */
+        int (*trace)(struct peer_host *host, const struct wire_trace *wanted, int *ret_fd); /* a socket for a client, who hears what happens */
         void (*gone)(struct peer_host *host, struct peer *peer, const char *why); /* frees the peer */
 };
 

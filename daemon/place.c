@@ -23,10 +23,13 @@ struct place_run {
 /* Whoever waited goes on. */
 static void place_run_fini(struct place_run *run, struct fileh *fileh) {
         struct waiter *w;
+        uint64_t ended;
 
         while ((w = STAILQ_FIRST(&run->waiters))) {
                 STAILQ_REMOVE_HEAD(&run->waiters, entry);
-                (void) pager_record(fileh->pager, REPORT_FAULT, w->since);
+                ended = pager_record(fileh->pager, REPORT_FAULT, w->since);
+                if (pager_is_traced(fileh->pager, REPORT_EVENT_FAULT))
+                        mapping_trace_fault(w->mapping, w->block, w->write, w->since, ended);
                 free(w);
         }
 }

@@ -15,6 +15,7 @@
 #include "reports.h"
 #include "server.h"
 #include "survey.h"
+#include "tracers.h"
 
 struct server_peer {
         LIST_ENTRY(server_peer) entry; /* server->peers -> entry */
@@ -29,6 +30,7 @@ struct server {
         struct loop_event *on_listen;
         struct loop_event *on_replies;
         struct reports reports;
+        struct tracers *tracers;
         int reserve_fd; /* given up for a moment to turn a client away when descriptors have run out */
 };
 
@@ -177,6 +179,12 @@ static int server_on_report(struct peer_host *host, const struct peer *asker, en
         return 0;
 }
 
+static int server_on_trace(struct peer_host *host, const struct wire_trace *wanted, int *ret_fd) {
+        struct server *server = (struct server *) ((char *) host - offsetof(struct server, host));
+
+        return tracers_add(server->tracers, wanted, ret_fd);
+}
+
 /* --- replies ------------------------------------------------------------------------------------------------------------------------------------ */
 
 /* A report that cannot be kept track of goes all the same: it is rare. */
@@ -234,13 +242,15 @@ int server_new(const struct server_params *params, struct server **ret) {
                 return -ENOMEM;
         *server = (struct server) {
                 .host = { .loop = params->loop, .commons = params->commons, .crew = params->crew, .lend_fd = params->lend_fd,
-                          .allow_nbd = params->allow_nbd, .is_direct = params->is_direct, .report = server_on_report, .gone = server_on_gone },
+                          .allow_nbd = params->allow_nbd, .is_direct = params->is_direct, .report = server_on_report, .trace = server_on_trace, .gone = server_on_gone },
                 .params = *params,
                 .reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
         };
         LIST_INIT(&server->peers);
         reports_init(&server->reports);
-        r = server_start(server);
+        r = tracers_new(params->loop, params->commons, &server->tracers);
+        if (r == 0)
+                r = server_start(server);
         if (r < 0) {
                 server->params.listen_fd = server->params.lend_fd = -1;
                 server_free(server);
@@ -255,6 +265,7 @@ void server_free(struct server *server) {
                 return;
         while (!LIST_EMPTY(&server->peers))
                 server_remove(server, LIST_FIRST(&server->peers));
+        tracers_free(server->tracers);
         reports_fini(&server->reports);
         loop_event_free(server->on_listen);
         loop_event_free(server->on_replies);

@@ -125,4 +125,33 @@ struct report_setting {
         uint32_t reserved;
 };
 
+/* What happens, as WIRE_TRACE tells it: packets of one or more of these. */
+enum report_event_kind {
+        REPORT_EVENT_FAULT, /* a page fault was answered */
+        REPORT_EVENT_STATE, /* a page has another state */
+        REPORT_EVENT_LOST,  /* so many (n) were not told, as they came faster than they were read */
+        N_REPORT_EVENT_KINDS,
+};
+
+struct report_event {
+        uint64_t time_nsec; /* monotonic */
+        union {
+                uint64_t duration_nsec; /* of a fault: since the daemon heard of it */
+                uint64_t n;
+        };
+        uint64_t peer; /* of a fault: whose */
+        uint64_t file; /* its number, for those that there are still */
+        uint64_t device;
+        uint64_t inode;
+        uint64_t offset; /* bytes */
+        uint8_t kind;
+        uint8_t is_write; /* of a fault */
+        uint8_t before;   /* enum page_state */
+        uint8_t after;    /* of a fault: what it is now */
+        uint32_t reserved;
+};
+
+/* Of one packet. */
+#define REPORT_EVENTS_MAX 64u
+
 #endif

@@ -43,6 +43,7 @@ static const struct wire_entry requests[N_WIRE_IDS] = {
         [WIRE_LOOKUP] = { "LOOKUP", sizeof(struct wire_lookup), 0, 0, 0, 0 },
         [WIRE_REPORT] = { "REPORT", sizeof(struct wire_report), 0, 0, 0, 0 },
         [WIRE_RECLAIM_FILE] = { "RECLAIM_FILE", sizeof(struct wire_reclaim_file), 0, 0, 0, RESERVED(wire_reclaim_file) },
+        [WIRE_TRACE] = { "TRACE", sizeof(struct wire_trace), 0, 0, 0, RESERVED(wire_trace) },
 };
 
 static const struct wire_entry replies[N_WIRE_IDS] = {
@@ -66,6 +67,7 @@ static const struct wire_entry replies[N_WIRE_IDS] = {
         [WIRE_LOOKUP] = { "LOOKUP reply", sizeof(struct wire_lookup_reply), 0, 1, 0, RESERVED(wire_lookup_reply) },
         [WIRE_REPORT] = { "REPORT reply", sizeof(struct wire_report_reply), 0, 1, 0, 0 },
         [WIRE_RECLAIM_FILE] = { "RECLAIM_FILE reply", sizeof(struct wire_reclaim_reply), 0, 0, 0, RESERVED(wire_reclaim_reply) },
+        [WIRE_TRACE] = { "TRACE reply", sizeof(struct wire_reply), 0, 1, 0, RESERVED(wire_reply) },
 };
 
 static_assert(sizeof(union wire_msg) == WIRE_MSG_MAX, "every message fits WIRE_MSG_MAX");

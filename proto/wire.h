@@ -54,6 +54,7 @@ enum wire_id {
         WIRE_LOOKUP,
         WIRE_REPORT,
         WIRE_RECLAIM_FILE,
+        WIRE_TRACE,
         N_WIRE_IDS,
 };
 
@@ -179,6 +180,15 @@ struct wire_reclaim {
         uint64_t bytes; /* 0: all that is clean */
 };
 
+/* what happens (report.h); descriptor of the reply, a struct wire_reply: a socket that it comes from */
+struct wire_trace {
+        struct wire_header header;
+        uint32_t kinds; /* a bit for each enum report_event_kind */
+        uint32_t reserved;
+        uint64_t device; /* of that file alone; inode 0: of all */
+        uint64_t inode;
+};
+
 /* clean pages of one file (struct report_file) */
 struct wire_reclaim_file {
         struct wire_header header;
@@ -291,6 +301,7 @@ union wire_msg {
         struct wire_lookup lookup;
         struct wire_report report;
         struct wire_reclaim_file reclaim_file;
+        struct wire_trace trace;
         struct wire_reply reply;
         struct wire_stat_reply stat_reply;
         struct wire_pool_stat_reply pool_stat_reply;

@@ -6,7 +6,7 @@
 _bfctl_operands() {
         case $1 in
         reclaim) echo '64M 512M 1G' ;;
-        stats | top) echo '1 10 60' ;;
+        stats | top | trace) echo '1 10 60' ;;
         esac
 }
 
@@ -40,6 +40,7 @@ _bfctl_value() {
                 mapfile -t COMPREPLY < <(compgen -f -- "$word")
                 compopt -o filenames 2>/dev/null
                 ;;
+        --kind) mapfile -t COMPREPLY < <(compgen -W 'fault state' -- "$word") ;;
         --sort) mapfile -t COMPREPLY < <(compgen -W "$(_bfctl_columns "${COMP_WORDS[*]}")" -- "$word") ;;
         --file)
                 mapfile -t COMPREPLY < <(_bfctl_ask "$program" "$socket" files path | _bfctl_begin "$word")
@@ -57,18 +58,18 @@ _bfctl() {
         for ((i = 1; i < COMP_CWORD; i++)); do
                 case ${COMP_WORDS[i]} in
                 --socket) socket=${COMP_WORDS[++i]} ;;
-                --sort | --file | --peer) i=$((i + 1)) ;;
+                --sort | --file | --peer | --kind) i=$((i + 1)) ;;
                 -*) ;;
                 *) command=${command:-${COMP_WORDS[i]}} ;;
                 esac
         done
         case $before in
-        --socket | --sort | --file | --peer) _bfctl_value "$1" "$before" "$socket" "$word" ;;
+        --socket | --sort | --file | --peer | --kind) _bfctl_value "$1" "$before" "$socket" "$word" ;;
         *)
                 if [[ $word == -* ]]; then
-                        mapfile -t COMPREPLY < <(compgen -W '--socket --json --file --peer --sort --version --help' -- "$word")
+                        mapfile -t COMPREPLY < <(compgen -W '--socket --json --file --peer --kind --sort --version --help' -- "$word")
                 elif [ -z "$command" ]; then
-                        mapfile -t COMPREPLY < <(compgen -W 'status stats files peers top reclaim config metrics' -- "$word")
+                        mapfile -t COMPREPLY < <(compgen -W 'status stats files peers top trace reclaim config metrics' -- "$word")
                 elif [ "$before" = "$command" ]; then
                         mapfile -t COMPREPLY < <(compgen -W "$(_bfctl_operands "$command")" -- "$word")
                 fi

@@ -455,8 +455,9 @@ bad() {
         run --separate-stderr "$BFCTL_PROGRAM" --help
         [ "$status" -eq 0 ]
         [ -z "$stderr" ]
-        [ "${#lines[@]}" -le 24 ]
-        for word in status stats files peers top reclaim config metrics --file --peer --sort --socket --json --version --help; do
+        [ "$(wc -l <<<"$output")" -le 24 ]
+        ! grep -q "^.\{81\}" <<<"$output"
+        for word in status stats files peers top trace reclaim config metrics --file --peer --kind --sort --socket --json --version --help; do
                 [[ $output =~ \ $word\  ]]
         done
         run --separate-stderr "$BFCTL_PROGRAM" --version

@@ -6,13 +6,13 @@
 load common
 
 teardown() {
-        TMUX_TMPDIR=$dir tmux kill-server 2>/dev/null || true
+        in_tmux kill-server 2>/dev/null || true
         load common
         teardown
 }
 
 in_tmux() {
-        TMUX_TMPDIR=$dir tmux -f /dev/null "$@" 3>&-
+        TMUX_TMPDIR=$dir tmux -f /dev/null -L "${server:-one}" "$@" 3>&-
 }
 
 # A window of that size, in which these words are run by a shell.
@@ -192,6 +192,7 @@ fits() {
         in_tmux send-keys q
         soon_shows '^ended 0$'
         in_tmux kill-server
+        server=other # the first takes its time to end
         setup_window 80 24 NO_COLOR=1 "$BFCTL_PROGRAM" top
         soon_shows '^files by resident '
         ! in_tmux capture-pane -pe | grep -q $'\033'

@@ -53,6 +53,7 @@ static const struct shape shapes[] = {
         { "LOOKUP", 18, 144, 0, 0, "", false },
         { "REPORT", 19, 24, 0, 0, "", false },
         { "RECLAIM_FILE", 20, 32, 0, 0, "", true },
+        { "TRACE", 21, 40, 0, 0, "", true },
         { "HELLO reply", 0x8001, 40, 0, 1, "DIRECT", false },
         { "OPEN reply", 0x8002, 32, 0, 3, "", false },
         { "CLOSE reply", 0x8003, 24, 0, 0, "", true },
@@ -73,6 +74,7 @@ static const struct shape shapes[] = {
         { "LOOKUP reply", 0x8012, 40, 0, 1, "", true },
         { "REPORT reply", 0x8013, 32, 0, 1, "", false },
         { "RECLAIM_FILE reply", 0x8014, 32, 0, 0, "", true },
+        { "TRACE reply", 0x8015, 24, 0, 1, "", true },
 };
 
 #define N_SHAPES (sizeof(shapes) / sizeof(*shapes))
@@ -263,9 +265,9 @@ static bool row_parse(struct row *row) {
 }
 
 static size_t field_size(const char *name) {
-        static const char *const words[] = { "version", "handle", "advice", "error", "kind", "pager", "pagers", "file" };
+        static const char *const words[] = { "version", "handle", "advice", "error", "kind", "pager", "pagers", "file", "kinds" };
         static const char *const longs[] = { "features", "size", "block_size", "address", "offset", "length", "pool_bytes", "bytes",
-                                             "bytes dropped" };
+                                             "bytes dropped", "device", "inode" };
 
         for (unsigned i = 0; i < sizeof(words) / sizeof(*words); i++)
                 if (strcmp(name, words[i]) == 0)
