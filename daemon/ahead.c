@@ -6,6 +6,7 @@
 #include "ahead.h"
 #include "fileh.h"
 #include "load.h"
+#include "load_now.h"
 #include "mapping.h"
 #include "pager.h"
 #include "reclaim.h"

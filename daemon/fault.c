@@ -18,6 +18,7 @@
 #include "handle.h"
 #include "inject.h"
 #include "load.h"
+#include "load_now.h"
 #include "pager.h"
 #include "quota.h"
 #include "remap.h"

@@ -12,7 +12,6 @@
 #include "mapping.h"
 #include "pager.h"
 #include "place.h"
-#include "quota.h"
 #include "reclaim.h"
 #include "standing.h"
 
@@ -367,65 +366,6 @@ static void load_read(struct load *load) {
         load->request.length = (uint32_t) (load->n_read << fileh->block_shift);
         load->request.done = load_on_read;
         store_read(load->is_unspill ? fileh->spill.store : fileh->store, &load->request);
-}
-
-/* --- at once ------------------------------------------------------------------------------------------------------------------------------------ */
-
-/* What lies in RAM is copied from where it lies. */
-static bool load_view_now(struct mapping *mapping, uint64_t block, uint64_t n, bool write) {
-        struct fileh *fileh = mapping->fileh;
-        uint64_t offset = block << fileh->block_shift, length = n << fileh->block_shift;
-        const void *content;
-        int r;
-
-        if (offset + length > fileh->size) /* what is behind the end is not as it should be */
-                return false;
-        content = store_view(fileh->store, offset, (uint32_t) length);
-        if (!content)
-                return false;
-        r = place_now(mapping, block, n, content, write);
-        store_viewed(fileh->store, r != -EFAULT);
-        return r == 0;
-}
-
-static bool load_read_now(struct fileh *fileh, uint64_t block, uint64_t n, void *buf) {
-        uint64_t offset = block << fileh->block_shift, length = n << fileh->block_shift;
-
-        if (offset >= fileh->size)
-                return false;
-        if (length > fileh->size - offset) {
-                memset((char *) buf + (fileh->size - offset), 0, length - (fileh->size - offset));
-                length = fileh->size - offset;
-        }
-        return store_read_now(fileh->store, buf, offset, (uint32_t) length);
-}
-
-static bool load_copy_now(struct mapping *mapping, uint64_t block, uint64_t n, bool write) {
-        struct fileh *fileh = mapping->fileh;
-        uint64_t length = n << fileh->block_shift;
-        void *buf = bufs_get(&fileh->pager->bufs, length);
-        bool is_placed = buf && load_read_now(fileh, block, n, buf) && place_now(mapping, block, n, buf, write) == 0;
-
-        bufs_put(&fileh->pager->bufs, buf, length);
-        return is_placed;
-}
-
-bool load_now(struct mapping *mapping, uint64_t block, uint64_t n, bool write) {
-        struct fileh *fileh = mapping->fileh;
-        struct pager *pager = fileh->pager;
-        uint64_t length = n << fileh->block_shift, began = latency_now();
-        bool is_placed;
-
-        if (!store_has_now(fileh->store) || (write && (n > 1 || !quota_has_left(fileh))))
-                return false;
-        if (!TAILQ_EMPTY(&pager->room_queue) || !pool_take(pager->pool, length))
-                return false;
-        is_placed = load_view_now(mapping, block, n, write) || load_copy_now(mapping, block, n, write);
-        if (is_placed)
-                (void) pager_record(pager, REPORT_LOAD, began);
-        else
-                pager_give_room(pager, length);
-        return is_placed;
 }
 
 /* --- when others change their minds ------------------------------------------------------------------------------------------------------------- */

@@ -49,10 +49,6 @@ struct load {
         } stage;
 };
 
-/* n EMPTY blocks, touched through a mapping or about to be, are loaded at once, if there is room and their content can be had without waiting. False: nothing has
- * changed. */
-bool load_now(struct mapping *mapping, uint64_t block, uint64_t n, bool write);
-
 /* Begins to load n blocks, all of them EMPTY or all SPILLED. The caller adds who waits. -ENOMEM: nothing was begun. */
 int load_new(struct fileh *fileh, uint64_t block, uint64_t n, struct load **ret);
 

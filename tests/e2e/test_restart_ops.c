@@ -101,6 +101,30 @@ static void test_killed_again(void **state) {
         finish(&scene);
 }
 
+/* Those who share the file come back one by one, and share it still. */
+static void test_shared(void **state) {
+        const struct bf_open_opts opts = { .size = sizeof(opts), .flags = BF_SHARED };
+        struct scene scene = start(rig_here(state));
+        struct bf_fileh *filehs[2];
+        uint64_t *maps[2];
+
+        for (unsigned i = 0; i < 2; i++) {
+                assert_int_equal(bf_open(i ? scene.client : scene.server, "ops:table", O_RDWR, &opts, &filehs[i]), 0);
+                maps[i] = rig_map(filehs[i], 0, N_PAGES);
+        }
+        *rig_word(maps[0], 40, 0) = 4000;
+        (void) opsfile_log(scene.file);
+        daemonproc_kill(&scene.rig->daemon);
+        come(scene.rig);
+        assert_int_equal(*rig_word(maps[1], 40, 0), 4000);
+        *rig_word(maps[1], 41, 0) = 4100;
+        assert_int_equal(*rig_word(maps[0], 41, 0), 4100);
+        assert_int_equal(bf_writeout(filehs[0], RIG_STORE_MARK), 0);
+        assert_string_equal(opsfile_log(scene.file), "L41 S40 S41");
+        assert_states(filehs[1], 40, "LL");
+        finish(&scene);
+}
+
 /* Whoever waits for a load when the daemon is killed gets what the next one asks for. */
 static void test_killed_during_a_load(void **state) {
         struct scene scene = start(rig_here(state));
@@ -196,6 +220,7 @@ int main(void) {
                 RIG_TEST(test_killed),
                 RIG_TEST(test_ended_in_order),
                 RIG_TEST(test_killed_again),
+                RIG_TEST(test_shared),
                 RIG_TEST(test_killed_during_a_load),
                 RIG_TEST(test_killed_during_a_store),
                 RIG_TEST(test_nobody_serves_it_any_more),
