@@ -5,13 +5,17 @@
  * Two clients; file X: an isolated handle that writes and an isolated one that reads; file Y: one shared fileh with two handles that write. Each
  * handle has several mappings that overlap. A second thread takes pages away meanwhile. BF_MODEL_STEPS and BF_MODEL_SEED in the environment set
  * the number of steps and the seed, which is printed; BF_MODEL_DIRTY how many pages of a view may be dirty: with more than fit into the pool, they are spilled.
+ * With BF_MODEL_SERVED a third client serves the files (bf_open_ops), in blocks of so many bytes.
  */
 
 #include <errno.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "model.h"
 #include "rig.h"
@@ -34,6 +38,7 @@ struct actor {
         struct bf_fileh *fileh;
         struct model_view *view;
         const char *path;
+        const char *name; /* by which it is opened: the path, unless a client serves it */
         int oflag;
         uint32_t flags;
         struct window windows[N_WINDOWS]; /* the first shows the whole file */
@@ -82,7 +87,7 @@ static void map_window(struct actor *actor, size_t i) {
 }
 
 static void open_actor(struct actor *actor) {
-        actor->fileh = rig_open(actor->client, actor->path, actor->oflag, actor->flags);
+        actor->fileh = rig_open(actor->client, actor->name, actor->oflag, actor->flags);
         for (size_t i = 0; i < N_WINDOWS; i++)
                 map_window(actor, i);
 }
@@ -256,6 +261,75 @@ static void step_look(struct actor *actor) {
         check(pool.dirty_bytes == (world.views[0].n_dirty + world.views[2].n_dirty) * RIG_PAGE, actor, page, "dirty pages are miscounted");
 }
 
+static uint64_t setting(const char *name, uint64_t otherwise) {
+        const char *text = getenv(name);
+
+        return text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+/* --- who serves the files ----------------------------------------------------------------------------------------------------------------------- */
+
+struct served {
+        int fd;
+        uint64_t block_size;
+};
+
+/* What lies behind the end of the file is zero. */
+static int served_load(void *file, uint64_t block, void *buf) {
+        const struct served *served = file;
+        ssize_t n = pread(served->fd, buf, served->block_size, (off_t) (block * served->block_size));
+
+        if (n < 0)
+                return -errno;
+        memset((char *) buf + n, 0, served->block_size - (size_t) n);
+        return 0;
+}
+
+static int served_store(void *file, uint64_t block, const void *buf) {
+        const struct served *served = file;
+        struct stat st;
+        uint64_t offset = block * served->block_size, length = served->block_size;
+
+        if (fstat(served->fd, &st) < 0)
+                return -errno;
+        if (length > (uint64_t) st.st_size - offset)
+                length = (uint64_t) st.st_size - offset;
+        return pwrite(served->fd, buf, length, (off_t) offset) == (ssize_t) length ? 0 : -EIO;
+}
+
+static void served_release(void *file) {
+        struct served *served = file;
+
+        close(served->fd);
+        free(served);
+}
+
+static void serve(struct bf_client *client, const struct actor *actor, uint64_t block_size) {
+        static const struct bf_file_ops ops = { .load = served_load, .store = served_store, .release = served_release };
+        const struct bf_open_opts opts = { .size = sizeof(opts), .block_size = block_size, .name = actor->name + strlen("ops:") };
+        struct served *served = malloc(sizeof(*served));
+        struct bf_fileh *fileh;
+
+        assert_non_null(served);
+        *served = (struct served) { .fd = open(actor->path, O_RDWR | O_CLOEXEC), .block_size = block_size };
+        assert_true(served->fd >= 0);
+        assert_int_equal(bf_open_ops(client, &ops, served, actor->view->file->n_pages * RIG_PAGE, &opts, &fileh), 0);
+}
+
+/* Before the actors open them. */
+static void serve_all(struct rig *rig) {
+        uint64_t block_size = setting("BF_MODEL_SERVED", 0);
+        struct bf_client *client;
+
+        for (size_t i = 0; i < N_ACTORS; i++)
+                world.actors[i].name = block_size == 0 ? world.actors[i].path : i < SHARED_ONE ? "ops:x" : "ops:y";
+        if (block_size == 0)
+                return;
+        client = rig_client(rig);
+        serve(client, &world.actors[WRITER], block_size);
+        serve(client, &world.actors[SHARED_ONE], block_size);
+}
+
 /* --- the run ------------------------------------------------------------------------------------------------------------------------------------ */
 
 struct kind {
@@ -298,12 +372,6 @@ static void reclaim_on(struct worker *worker) {
         }
 }
 
-static uint64_t setting(const char *name, uint64_t otherwise) {
-        const char *text = getenv(name);
-
-        return text ? strtoull(text, NULL, 0) : otherwise;
-}
-
 static void make_world(struct rig *rig) {
         static const size_t sizes[] = { 400, 250 };
         struct actor *actors = world.actors;
@@ -320,6 +388,7 @@ static void make_world(struct rig *rig) {
                                               .oflag = O_RDWR, .flags = BF_SHARED };
         actors[SHARED_TWO] = actors[SHARED_ONE];
         actors[SHARED_TWO].client = rig->clients[1];
+        serve_all(rig);
         for (size_t i = 0; i < N_ACTORS; i++)
                 open_actor(&actors[i]);
 }
