@@ -7,7 +7,7 @@
 
 #include "commands.h"
 #include "json.h"
-#include "lines.h"
+#include "line_json.h"
 
 #define FILES_TEXT_MAX 1024
 
@@ -38,39 +38,13 @@ static void files_words(const struct file_lines *files) {
                 printf("(%u threads for page faults wait in the kernel for what a client holds: their files are not shown)\n", files->n_silent);
 }
 
-static void files_json_line(struct json_object *json, const struct report_file *file) {
-        json_add_text(json, "path", file->path);
-        json_add_number(json, "number", file->number);
-        json_add_number(json, "device", file->device);
-        json_add_number(json, "inode", file->inode);
-        json_add_number(json, "uid", file->uid);
-        json_add_text(json, "store", file->store);
-        json_add_bool(json, "shared", file->flags & REPORT_FILE_SHARED);
-        json_add_bool(json, "huge", file->flags & REPORT_FILE_HUGE);
-        json_add_bool(json, "writable", file->flags & REPORT_FILE_WRITABLE);
-        json_add_bool(json, "truncated", file->flags & REPORT_FILE_TRUNCATED);
-        json_add_bool(json, "direct", file->flags & REPORT_FILE_DIRECT);
-        json_add_bool(json, "direct_refused", file->flags & REPORT_FILE_DIRECT_REFUSED);
-        json_add_number(json, "size", file->size);
-        json_add_number(json, "block_size", file->block_size);
-        json_add_number(json, "resident_bytes", file->resident_bytes);
-        json_add_number(json, "dirty_bytes", file->dirty_bytes);
-        json_add_number(json, "spilled_bytes", file->spilled_bytes);
-        json_add_number(json, "handles", file->handles);
-        json_add_number(json, "pager", file->pager);
-        json_add_number(json, "faults", file->faults);
-        json_add_number(json, "loads", file->loads);
-        json_add_number(json, "stores", file->stores);
-        json_add_number(json, "evictions", file->evictions);
-}
-
 static void files_json(const struct file_lines *files) {
         struct json_object *json = json_new("bfctl.files/1"), *array;
 
         json_add_number(json, "silent_pagers", files->n_silent);
         array = json_add_array(json, "files");
         for (size_t i = 0; i < files->n; i++)
-                files_json_line(json_append_object(array), &files->lines[i].file);
+                file_line_json(json_append_object(array), &files->lines[i]);
         json_print(json);
 }
 

@@ -6,7 +6,7 @@
 
 #include "commands.h"
 #include "json.h"
-#include "lines.h"
+#include "line_json.h"
 
 #define PEERS_TEXT_MAX 1024
 
@@ -30,26 +30,13 @@ static void peers_words(const struct peer_lines *peers) {
                        peers->n_silent);
 }
 
-static void peers_json_line(struct json_object *json, const struct peer_line *line) {
-        json_add_number(json, "id", line->peer.id);
-        json_add_number(json, "pid", (uint64_t) line->peer.pid);
-        json_add_number(json, "uid", line->peer.uid);
-        json_add_text(json, "command", line->peer.command);
-        json_add_real(json, "age_seconds", (double) line->age_nsec / 1e9);
-        json_add_number(json, "handles", line->peer.handles);
-        json_add_number(json, "mappings", line->peer.mappings);
-        json_add_number(json, "mapped_bytes", line->mapped_bytes);
-        json_add_number(json, "faults", line->faults);
-        json_add_number(json, "requests", line->peer.requests);
-}
-
 static void peers_json(const struct peer_lines *peers) {
         struct json_object *json = json_new("bfctl.peers/1"), *array;
 
         json_add_number(json, "silent_pagers", peers->n_silent);
         array = json_add_array(json, "peers");
         for (size_t i = 0; i < peers->n; i++)
-                peers_json_line(json_append_object(array), &peers->lines[i]);
+                peer_line_json(json_append_object(array), &peers->lines[i]);
         json_print(json);
 }
 

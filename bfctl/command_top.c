@@ -5,12 +5,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "complain.h"
 #include "errmsg.h"
 #include "figures.h"
 #include "health.h"
+#include "json.h"
+#include "line_json.h"
 #include "patience.h"
 #include "size.h"
 #include "snapshot.h"
@@ -209,6 +212,72 @@ static int top_loop(struct top *top) {
         return r;
 }
 
+/* --- for programs ------------------------------------------------------------------------------------------------------------------------------- */
+
+static void top_json_rates(const struct top *top, struct json_object *json) {
+        for (const struct figure *figure = figures; figure->name; figure++)
+                if (figure->kind == FIGURE_COUNT)
+                        json_add_real(json, figure->name, top->now.seconds > 0.0 ? (double) figure_value(&top->now.lately, figure) / top->now.seconds : 0.0);
+}
+
+static void top_json_latencies(const struct top *top, struct json_object *json) {
+        for (unsigned i = 0; i < N_REPORT_LATENCIES; i++) {
+                struct json_object *object = json_add_object(json, figures_latencies[i]);
+                const uint64_t *counts = top->now.lately.latencies[i].counts;
+
+                json_add_number(object, "count", histogram_count(counts));
+                json_add_number(object, "p50_nsec", histogram_quantile(counts, 500000));
+                json_add_number(object, "p99_nsec", histogram_quantile(counts, 990000));
+        }
+}
+
+static void top_json_lines(const struct top *top, struct json_object *json) {
+        struct json_object *array = json_add_array(json, "files"), *object;
+
+        for (size_t i = 0; i < top->now.files.n; i++) {
+                object = json_append_object(array);
+                file_line_json(object, &top->now.files.lines[i]);
+                json_add_real(object, "faults_per_second", top->now.files.lines[i].faults_per_second);
+        }
+        array = json_add_array(json, "peers");
+        for (size_t i = 0; i < top->now.peers.n; i++) {
+                object = json_append_object(array);
+                peer_line_json(object, &top->now.peers.lines[i]);
+                json_add_real(object, "faults_per_second", top->now.peers.lines[i].faults_per_second);
+        }
+}
+
+static void top_json(const struct top *top) {
+        struct json_object *json = json_new("bfctl.top/1");
+
+        json_add_real(json, "seconds", top->now.seconds);
+        for (const struct figure *figure = figures; figure->name; figure++)
+                if (figure->kind != FIGURE_COUNT)
+                        json_add_number(json, figure->name, figure_value(&top->now.stats, figure));
+        top_json_rates(top, json_add_object(json, "per_second"));
+        top_json_latencies(top, json_add_object(json, "latencies"));
+        top_json_lines(top, json);
+        json_print_line(json);
+}
+
+/* A line for each look, until it is interrupted, or nobody reads them. */
+static int top_json_loop(struct top *top) {
+        int r = 0;
+
+        while (r == 0) {
+                top_sort(top);
+                top_json(top);
+                if (fflush(stdout) != 0)
+                        break;
+                for (uint64_t left = top->usec, step; left > 0; left -= step) {
+                        step = left < 500000 ? left : 500000;
+                        (void) usleep((useconds_t) step);
+                }
+                r = top_look(top, false);
+        }
+        return r;
+}
+
 /* --- the command -------------------------------------------------------------------------------------------------------------------------------- */
 
 static bool top_parse(const struct bfctl *bfctl, struct top *ret) {
@@ -225,11 +294,21 @@ static bool top_parse(const struct bfctl *bfctl, struct top *ret) {
 bool command_top_check(const struct bfctl *bfctl) {
         struct top top;
 
-        if (bfctl->as_json) {
-                complain("top is for people: for programs there is bfctl --json stats SECONDS (see bfctl --help)");
-                return false;
-        }
         return top_parse(bfctl, &top);
+}
+
+static int top_in_terminal(struct top *top) {
+        int r;
+
+        patience_set_farewell(term_end);
+        r = term_begin();
+        if (r < 0)
+                r = errmsg_fail(r, "with --json, and stats SECONDS, files and peers work without", "top needs a terminal");
+        else
+                r = top_loop(top);
+        term_end();
+        patience_set_farewell(NULL);
+        return r;
 }
 
 int command_top(struct bfctl *bfctl) {
@@ -241,14 +320,7 @@ int command_top(struct bfctl *bfctl) {
         r = top_look(&top, true);
         if (r < 0)
                 return r;
-        patience_set_farewell(term_end);
-        r = term_begin();
-        if (r < 0)
-                r = errmsg_fail(r, "bfctl stats SECONDS, files and peers work without", "top needs a terminal");
-        else
-                r = top_loop(&top);
-        term_end();
-        patience_set_farewell(NULL);
+        r = bfctl->as_json ? top_json_loop(&top) : top_in_terminal(&top);
         snapshot_fini(&top.now);
         return r;
 }

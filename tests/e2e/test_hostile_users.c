@@ -131,6 +131,22 @@ static void assert_all_works(struct rig *rig, const struct bystander *bystander,
         (void) rig;
 }
 
+/* What bfctl prints, which does not wait for him either. */
+static void assert_bfctl_says(struct rig *rig, const char *words, const char *expected) {
+        char command[1024], text[8192];
+        FILE *file;
+        size_t n;
+
+        snprintf(command, sizeof(command), "timeout 30 %s --socket %s %s", getenv("BFCTL_PROGRAM"), rig_address(rig) + strlen("unix:"), words);
+        file = popen(command, "re");
+        assert_non_null(file);
+        n = fread(text, 1, sizeof(text) - 1, file);
+        text[n] = '\0';
+        assert_int_equal(pclose(file), 0);
+        if (!strstr(text, expected))
+                fail_msg("bfctl %s does not say \"%s\" but:\n%s", words, expected, text);
+}
+
 static void test_one_who_holds_the_lock_of_his_memory(void **state) {
         struct rig *rig = rig_here(state);
         struct plan plan = { .path = rig_identity(rig, "his", N_PAGES) };
@@ -153,6 +169,11 @@ static void test_one_who_holds_the_lock_of_his_memory(void **state) {
         for (unsigned i = 0; i < 10; i++)
                 assert_all_works(rig, &bystander, path);
         assert_true(daemon_is_stuck(rig));
+        assert_bfctl_says(rig, "status", "waits in the kernel for memory that a client holds");
+        assert_bfctl_says(rig, "--json status", "\"status\": \"pager-held\"");
+        assert_bfctl_says(rig, "--json files", "\"silent_pagers\": 1");
+        assert_bfctl_says(rig, "files", "/bystander");
+        assert_bfctl_says(rig, "--json peers", "\"uid\": 65533");
         child_kill(child);
         while (rig_pool_stat(bystander.client).peers != 1 || rig_pool_stat(bystander.client).filehs != 1)
                 sched_yield();

@@ -208,14 +208,31 @@ fits() {
         kill -CONT "$daemon"
 }
 
-@test "top without a terminal, and for programs" {
+@test "top for programs: a line for each look" {
+        start_daemon --pool 1M --spill-dir none
+        setup_client "$dir/large" 1G 3
+        setup_load
+        "$BFCTL_PROGRAM" --json top 0.2 >"$dir/top" 3>&- &
+        pids+=($!)
+        has_looked() {
+                [ "$(jq -s 'length' "$dir/top" 2>/dev/null || echo 0)" -ge 3 ]
+        }
+        soon has_looked
+        kill "${pids[-1]}"
+        run jq -rn --slurpfile schema "$SOURCE_ROOT/tests/e2e/top.schema.json" --slurpfile document "$dir/top" -f "$SOURCE_ROOT/tests/e2e/schema.jq"
+        [ "$status" -eq 0 ]
+        [ -z "$output" ]
+        [ "$(jq -s '.[1].per_second.faults > 0' "$dir/top")" = true ]
+        [ "$(jq -s '.[1].seconds < 30' "$dir/top")" = true ]
+        [ "$(jq -r '.files[] | select(.size > 1000000000) | .resident_bytes' "$dir/top" | sort -u)" = 12288 ]
+        [ "$(jq -s '.[1].peers | length >= 2' "$dir/top")" = true ]
+}
+
+@test "top without a terminal, and a command line that is wrong" {
         start_daemon
         run --separate-stderr "$BFCTL_PROGRAM" top
         [ "$status" -eq 1 ]
-        [[ $stderr == "bfctl: top needs a terminal"*"stats SECONDS"* ]]
-        run "$BFCTL_PROGRAM" --json top
-        [ "$status" -eq 2 ]
-        says "bfctl --json stats SECONDS"
+        [[ $stderr == "bfctl: top needs a terminal"*"--json"* ]]
         run "$BFCTL_PROGRAM" top 0
         [ "$status" -eq 2 ]
         run "$BFCTL_PROGRAM" --sort nosuch top
