@@ -44,10 +44,12 @@ struct window {
         uint64_t length;
 };
 
+#define FILE_FDS 5
+
 /* A big file as its client has it. */
 struct file {
         bool is_there;
-        int fds[5]; /* the file, the userfaultfd, the memory, the ledger, the spill file; -1: none */
+        int fds[FILE_FDS]; /* the file, the userfaultfd, the memory, the ledger, the spill file; -1: none */
         unsigned peer;
         uint32_t number;
         uint32_t flags;
@@ -445,7 +447,7 @@ static void step_babble(void) {
         for (size_t i = sizeof(msg.header); i < msg.header.size; i++)
                 msg.bytes[i] = (uint8_t) next_byte();
         for (unsigned i = 0; i < n_fds; i++)
-                fds[i] = file && file->fds[i] >= 0 ? file->fds[i] : STDERR_FILENO;
+                fds[i] = file && file->fds[i % FILE_FDS] >= 0 ? file->fds[i % FILE_FDS] : STDERR_FILENO;
         peer_say(peer, &msg, fds, n_fds);
 }
 
