@@ -287,8 +287,7 @@ static void writeout_finish_run(struct writeout *w, struct writeout_run *run) {
                 w->error = run->error;
         STAILQ_REMOVE_HEAD(&w->runs, entry);
         w->n_bytes -= writeout_run_bytes(run);
-        bufs_put(&fileh->pager->bufs, run->buf, writeout_run_bytes(run));
-        run->buf = NULL;
+        writeout_run_free_buf(run);
         n_stored = writeout_run_count(run, n_good);
         fileh->n_stores += n_stored;
         pager_count(fileh->pager, COUNTER_STORES, (int64_t) n_stored);

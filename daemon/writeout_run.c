@@ -139,6 +139,7 @@ static void writeout_run_write(struct writeout_run *run) {
 
         run->request = (struct store_request) {
                 .buf = (char *) run->buf + skip,
+                .loan = run->loan.buf ? &run->loan : NULL,
                 .offset = offset,
                 .length = (uint32_t) (length < fileh->size - offset ? length : fileh->size - offset),
                 .mask = run->has_gaps ? run->bits + run->n_words : NULL,
@@ -247,6 +248,23 @@ static int writeout_run_copy(struct writeout_run *run) {
         return 0;
 }
 
+static void writeout_run_get_buf(struct writeout_run *run) {
+        struct fileh *fileh = run->fileh;
+
+        if (store_lend(fileh->store, run->block << fileh->block_shift, (uint32_t) writeout_run_bytes(run), &run->loan))
+                run->buf = run->loan.buf;
+        else
+                run->buf = bufs_get(&fileh->pager->bufs, writeout_run_bytes(run));
+}
+
+void writeout_run_free_buf(struct writeout_run *run) {
+        if (run->loan.buf)
+                store_take_back(run->fileh->store, &run->loan);
+        else
+                bufs_put(&run->fileh->pager->bufs, run->buf, writeout_run_bytes(run));
+        run->buf = NULL;
+}
+
 void writeout_run_store(struct writeout_run *run) {
         struct fileh *fileh = run->fileh;
         int r;
@@ -257,7 +275,7 @@ void writeout_run_store(struct writeout_run *run) {
                         run->bits[i / 64] |= UINT64_C(1) << i % 64;
         }
         INJECT(WRITEOUT_CALLED);
-        run->buf = bufs_get(&fileh->pager->bufs, writeout_run_bytes(run));
+        writeout_run_get_buf(run);
         r = run->buf ? writeout_run_copy(run) : -ENOMEM;
         if (r < 0)
                 writeout_run_ended(run, r);

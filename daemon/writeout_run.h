@@ -30,7 +30,8 @@ struct writeout_run {
         uint64_t n_alone;   /* after an error: those behind the good ones that were written one by one since */
         uint64_t n_written; /* by the write under way */
         uint64_t began;     /* by latency_now() */
-        void *buf;          /* the caller's, when it has ended */
+        void *buf;
+        struct store_loan loan; /* that buf is of; or there is none */
         bool has_ended;
         int error;
         struct store_request request;
@@ -44,6 +45,9 @@ struct writeout_run *writeout_run_new(struct fileh *fileh, struct job *job, uint
 
 /* Its block i, counted from the first, is to be stored, and is the last one so far. */
 void writeout_run_add(struct writeout_run *run, uint64_t i);
+
+/* It has ended, and its content is not needed any more. */
+void writeout_run_free_buf(struct writeout_run *run);
 
 /* How many of its first n blocks are. */
 uint64_t writeout_run_count(const struct writeout_run *run, uint64_t n);
