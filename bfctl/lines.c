@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -64,6 +65,22 @@ static uint64_t peer_lines_now(void) {
         return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
 }
 
+/* A daemon that sees no processes of others (ProtectProc=) does not know what they are called: then who asks may. */
+static void peer_line_set_command(struct peer_line *line) {
+        char path[40];
+        FILE *file;
+
+        if (line->peer.pid == 0 || line->peer.command[0])
+                return;
+        snprintf(path, sizeof(path), "/proc/%d/comm", (int) line->peer.pid);
+        file = fopen(path, "re");
+        if (!file)
+                return;
+        line->peer.command[fread(line->peer.command, 1, sizeof(line->peer.command) - 1, file)] = '\0';
+        line->peer.command[strcspn(line->peer.command, "\n")] = '\0';
+        fclose(file);
+}
+
 int peer_lines_ask(struct bf_client *client, struct peer_lines *ret) {
         uint64_t now = peer_lines_now();
         struct peer_lines lines;
@@ -78,6 +95,7 @@ int peer_lines_ask(struct bf_client *client, struct peer_lines *ret) {
                 const struct report_peer *peer = answer_peer(&answer, i);
 
                 lines.lines[i] = (struct peer_line) { .peer = *peer, .age_nsec = now > peer->since_nsec ? now - peer->since_nsec : 0 };
+                peer_line_set_command(&lines.lines[i]);
         }
         answer_fini(&answer);
         r = lines.lines ? peer_lines_add_handles(client, &lines) : errmsg_fail(-ENOMEM, NULL, "cannot list clients");

@@ -239,6 +239,21 @@ useradd -m bob
 mknod /dev/userfaultfd c 10 "$(cat "$folder/minor")" 2>/dev/null
 mknod /dev/fuse c 10 229 2>/dev/null
 
+# What an operator looks at: all of it as root, his own as a user of the group.
+shows_what_happens() {
+        bfctl files | grep -q "$data" && bfctl --json peers | grep -q '"command": "client"' && as alice bfctl files | grep -q "$data" &&
+                bfctl metrics | grep -q '^bigfiled_fault_seconds_count [1-9]' && fails as alice bfctl trace 1 && bfctl trace 0.1 &&
+                bfctl config | grep -q 'pool .*/etc/bigfile/'
+}
+
+# The service may make the socket where its manual page says that it can.
+serves_metrics() {
+        echo 'http-address = unix:/run/bigfiled/metrics.sock' >/etc/bigfile/bigfiled.conf.d/metrics.conf
+        systemctl restart bigfiled.service
+        soon bfctl status >/dev/null && is "$(stat -c '%U %a %F' /run/bigfiled/metrics.sock)" 'bigfile 660 socket' && goes_on && rm /etc/bigfile/bigfiled.conf.d/metrics.conf
+}
+
+
 verdict 'the packages can be installed' install_packages
 usermod -aG bigfile alice
 chgrp bigfile /dev/userfaultfd # there is no udev in here
@@ -257,6 +272,8 @@ verdict 'systemctl reload: a larger pool, the same process' reload_takes 32M 335
 verdict 'systemctl reload: a wrong configuration makes it fail, and is not taken' reload_refuses
 verdict 'systemctl reload: a smaller pool' reload_takes 2M 2097152
 verdict 'the program went on over that' goes_on
+verdict 'bfctl shows what happens' shows_what_happens
+verdict 'metrics are served at a socket' serves_metrics
 verdict 'systemctl restart, 20 times: the program goes on each time' restarts
 verdict 'kill -9: another one is started, the program goes on' killed
 verdict 'systemctl stop of socket and service' stop_both
