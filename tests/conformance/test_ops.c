@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -222,6 +223,72 @@ static void test_reclaim(void **state) {
         finish(&scene);
 }
 
+/* rule 9: a fault through another mapping makes a page the most recently used */
+static void test_order_of_use(void **state) {
+        struct scene scene = start(rig_here(state));
+        uint64_t *other = rig_map(scene.fileh, 0, N_PAGES);
+
+        for (size_t page = 10; page < 13; page++)
+                assert_int_equal(*rig_word(scene.map, page, 0), page);
+        assert_int_equal(*rig_word(other, 10, 0), 10);
+        assert_calls(&scene, "L10 L11 L12");
+        rig_reclaim(scene.client, 2);
+        assert_int_equal(bf_page_state(scene.fileh, 11 * RIG_PAGE), BF_PAGE_EMPTY);
+        assert_int_equal(bf_munmap(other), 0);
+        finish(&scene);
+}
+
+/* rules 2, 4: pages stay when a mapping goes, and are not stored when the handle does */
+static void test_munmap_and_close(void **state) {
+        struct scene scene = start(rig_here(state));
+
+        *rig_word(scene.map, 10, 1) = 1000;
+        assert_int_equal(*rig_word(scene.map, 11, 1), 11);
+        assert_calls(&scene, "L10 L11");
+        assert_int_equal(bf_close(scene.fileh), -EBUSY);
+        assert_int_equal(bf_munmap(scene.map), 0);
+        assert_states(scene.fileh, 10, "DL");
+        assert_int_equal(bf_writeout(scene.fileh, BF_WRITEOUT_STORE), 0);
+        assert_calls(&scene, "S10");
+        scene.map = rig_map(scene.fileh, 0, N_PAGES);
+        assert_int_equal(*rig_word(scene.map, 10, 1), 1000);
+        assert_int_equal(*rig_word(scene.map, 11, 1), 11);
+        *rig_word(scene.map, 10, 1) = 2000;
+        assert_calls(&scene, "");
+        assert_int_equal(bf_munmap(scene.map), 0);
+        assert_int_equal(bf_close(scene.fileh), 0);
+        assert_calls(&scene, "");
+        assert_int_equal(*opsfile_word(scene.file, 10 * RIG_PAGE + 8), 1000);
+        assert_int_equal(opsfile_n_releases(scene.file), 1);
+        rig_disconnect(scene.rig, scene.client);
+        opsfile_free(scene.file);
+}
+
+/* CASES: two mappings that overlap, over pages 100-103 and 101-105 */
+static void test_overlapping_mappings(void **state) {
+        struct scene scene = start(rig_here(state));
+        uint64_t *one = rig_map(scene.fileh, 100, 4), *two = rig_map(scene.fileh, 101, 5);
+
+        assert_int_equal(*rig_word(one, 1, 0), 101);
+        assert_access(one, "-R--");
+        assert_int_equal(*rig_word(two, 0, 0), 101);
+        assert_access(two, "R----");
+        *rig_word(two, 1, 1) = 7;
+        assert_access(two, "RW---");
+        assert_int_equal(*rig_word(one, 2, 1), 7);
+        assert_access(one, "-RW-");
+        *rig_word(one, 1, 1) = 8;
+        assert_int_equal(*rig_word(two, 0, 1), 8);
+        assert_calls(&scene, "L101 L102");
+        assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), 0);
+        assert_access(one, "-RR-");
+        assert_access(two, "RR---");
+        assert_calls(&scene, "S101 S102");
+        assert_int_equal(bf_munmap(one), 0);
+        assert_int_equal(bf_munmap(two), 0);
+        finish(&scene);
+}
+
 /* rule 26: zeros behind the end whatever the program puts there, and zeros are what it gets */
 static void test_tail(void **state) {
         struct scene scene = start_with(rig_here(state), 3 * RIG_PAGE + 16);
@@ -256,6 +323,10 @@ static void test_arguments(void **state) {
         opts.block_size = 0;
         opts.name = "";
         assert_int_equal(bf_open_ops(client, &reads, file, RIG_PAGE, &opts, &fileh), -EINVAL);
+        setenv("BIGFILED_OPS_THREADS", "0", 1);
+        assert_int_equal(bf_open_ops(client, &reads, file, RIG_PAGE, NULL, &fileh), -EINVAL);
+        assert_non_null(strstr(bf_errmsg(), "BIGFILED_OPS_THREADS"));
+        unsetenv("BIGFILED_OPS_THREADS");
         assert_int_equal(opsfile_n_releases(file), 0);
         assert_int_equal(bf_open_ops(client, &reads, file, RIG_PAGE, NULL, &fileh), 0);
         assert_int_equal(bf_resize(fileh, 2 * RIG_PAGE), -EOPNOTSUPP);
@@ -291,6 +362,9 @@ int main(void) {
                 RIG_TEST(test_load_fails),
                 RIG_TEST(test_discard_and_invalidate),
                 RIG_TEST(test_reclaim),
+                RIG_TEST(test_order_of_use),
+                RIG_TEST(test_munmap_and_close),
+                RIG_TEST(test_overlapping_mappings),
                 RIG_TEST(test_tail),
                 RIG_TEST(test_arguments),
                 RIG_TEST(test_disconnect_releases),

@@ -111,6 +111,7 @@ static void test_more_than_threads(void **state) {
         for (unsigned i = 0; i < RIG_LIST_MAX / 2; i++)
                 workers[i] = toucher(&scene, 3 * i, false);
         opsfile_wait(scene.file, OPSFILE_LOAD, 2);
+        assert_int_equal(scene.file->n_log, 2);
         assert_int_equal(bf_advise(scene.fileh, 100 * RIG_PAGE, 20 * RIG_PAGE, BF_ADVICE_WILLNEED), 0);
         opsfile_release(scene.file, OPSFILE_LOAD);
         for (unsigned i = 0; i < RIG_LIST_MAX / 2; i++)
@@ -168,9 +169,9 @@ static void test_load_invalidates_itself(void **state) {
         scene.file->arg = &deed;
         scene.file->on_call = invalidate_itself;
         assert_int_equal(*rig_word(scene.map, 100, 0), 900);
-        assert_int_equal(deed.r, 0);
         assert_calls(&scene, "L100 L100 L100");
         finish(&scene);
+        assert_int_equal(deed.r, 0); /* the calls may have been under way still when the page was there */
 }
 
 static void touch_another(struct opsfile *file, enum opsfile_op op, uint64_t block) {
@@ -254,14 +255,16 @@ static void test_load_touches_its_own_page(void **state) {
 
         scene.file->arg = &deed;
         scene.file->on_call = touch_the_same;
+        opsfile_hold(scene.file, OPSFILE_LOAD, 100);
         assert_int_equal(probe_read((void *) rig_word(scene.map, 100, 0), NULL, &hit), SIGBUS);
         assert_int_equal(hit.error, EDEADLK);
-        assert_int_equal(bf_load(scene.fileh, 120 * RIG_PAGE, RIG_PAGE), 0);
+        opsfile_wait(scene.file, OPSFILE_LOAD, 1); /* it has touched the page by then */
         assert_int_equal(deed.hit.signo, SIGBUS);
         assert_int_equal(deed.hit.error, EDEADLK);
+        opsfile_release(scene.file, OPSFILE_LOAD);
         assert_int_equal(bf_invalidate(scene.fileh, 100 * RIG_PAGE, RIG_PAGE), 0);
         assert_int_equal(*rig_word(scene.map, 100, 0), 100);
-        assert_calls(&scene, "L100 L120 L100");
+        assert_calls(&scene, "L100 L100");
         finish(&scene);
 }
 

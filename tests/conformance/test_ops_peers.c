@@ -27,6 +27,7 @@ enum wish {
         WISH_CLOSE,   /* serves no more */
         WISH_REOPEN,  /* serves the same again */
         WISH_N_CALLS, /* since it was last asked */
+        WISH_FORK,    /* a child that stays: its number */
         WISH_END,
         N_WISHES,
 };
@@ -89,6 +90,12 @@ static int serve_main(int line, void *arg) {
                         break;
                 case WISH_N_CALLS:
                         answer = n_calls(file);
+                        break;
+                case WISH_FORK:
+                        answer = (uint64_t) fork();
+                        if (answer == 0)
+                                for (;;)
+                                        pause();
                         break;
                 default:
                         break;
@@ -256,6 +263,23 @@ static void test_server_dies_during_a_load(void **state) {
         assert_int_equal(reader->hit.error, EIO);
 }
 
+/* A child that it forked does not serve in its place. */
+static void test_server_dies_and_leaves_a_child(void **state) {
+        struct scene scene = start(rig_here(state));
+        pid_t pid = (pid_t) ask(scene.server, WISH_FORK, 0);
+
+        assert_true(pid > 0);
+        watchdog_add(pid);
+        *rig_word(scene.map, 11, 1) = 77;
+        kill_server(&scene);
+        assert_int_equal(bf_load(scene.fileh, 13 * RIG_PAGE, RIG_PAGE), -EIO);
+        begin(scene.successor);
+        assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), 0);
+        assert_int_equal(ask(scene.successor, WISH_PEEK, 11), 77);
+        kill(pid, SIGKILL);
+        watchdog_drop(pid);
+}
+
 /* The same process serves it again, at once. */
 static void test_server_closes_and_serves_again(void **state) {
         struct scene scene = start(rig_here(state));
@@ -365,6 +389,7 @@ int main(void) {
                 RIG_TEST(test_names),
                 RIG_TEST(test_server_dies),
                 RIG_TEST(test_server_dies_during_a_load),
+                RIG_TEST(test_server_dies_and_leaves_a_child),
                 RIG_TEST(test_server_closes_and_serves_again),
                 RIG_TEST(test_successor_at_once),
                 RIG_TEST(test_other_users),
