@@ -3,6 +3,7 @@
 /*
  * A program that uses a big file as long as nobody ends it: writes and commits changes, and looks whether every number is what it was told to be. What it has
  * done so far stands in FILE.progress. On SIGTERM it commits, compares with the file itself, and says how it went. Usage: client FILE
+ * Or it writes and commits one number, and reads it again: client --once FILE, which may be the URI of an NBD server.
  */
 
 #include <fcntl.h>
@@ -65,6 +66,20 @@ static void use(struct bf_fileh *fileh, uint64_t *map, uint64_t *values, int pro
         }
 }
 
+static int use_once(const char *name) {
+        struct bf_client *client;
+        struct bf_fileh *fileh;
+        uint64_t *map, n;
+
+        if (bf_connect(&client, "unix:/run/bigfiled/bigfiled.sock") < 0 || bf_open(client, name, O_RDWR, NULL, &fileh) < 0 ||
+            bf_mmap(fileh, 0, 4096, PROT_READ | PROT_WRITE, (void **) &map) < 0)
+                die(name);
+        n = ++*map;
+        if (bf_writeout(fileh, COMMIT | BF_WRITEOUT_SYNC) < 0 || bf_invalidate(fileh, 0, 4096) < 0)
+                die(name);
+        return *map == n ? 0 : 1;
+}
+
 int main(int argc, char **argv) {
         static uint64_t values[N_PAGES];
         struct bf_client *client;
@@ -72,6 +87,8 @@ int main(int argc, char **argv) {
         uint64_t *map, n;
         int fd, progress;
 
+        if (argc == 3)
+                return use_once(argv[2]);
         if (argc != 2)
                 return 2;
         signal(SIGTERM, on_end);

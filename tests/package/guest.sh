@@ -213,6 +213,43 @@ second_is_refused() {
         as alice bfctl status 2>&1 | grep 'uid-peers'
 }
 
+# --- servers of network block devices, which are allowed and reached -----------------------------------------------------------------------------
+
+start_nbd() {
+        systemd-run --quiet --unit nbd-tcp nbdkit --foreground --ipaddr 127.0.0.1 --port 10809 memory 1M &&
+                systemd-run --quiet --unit nbd-unix -p RuntimeDirectory=nbd -p Group=bigfile -p UMask=0007 nbdkit --foreground --unix /run/nbd/one memory 1M && soon test -S /run/nbd/one
+}
+
+allow_nbd() {
+        printf 'allow-nbd = nbd://localhost/ nbd+unix:///?socket=/run/nbd/\n' >/etc/bigfile/bigfiled.conf.d/60-nbd.conf
+        systemctl reload bigfiled
+}
+
+uses_nbd() {
+        as alice "$folder/client" --once "$1"
+}
+
+refuses_nbd() {
+        local output
+
+        output=$(uses_nbd "$1") && return 1
+        echo "$output"
+        [[ $output == *"$2"* ]]
+}
+
+# As bigfiled.conf(5) says.
+let_have_network() {
+        mkdir -p /etc/systemd/system/bigfiled.service.d
+        printf '%s\n' '[Service]' PrivateNetwork=no 'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6' IPAddressDeny=any IPAddressAllow=localhost \
+                >/etc/systemd/system/bigfiled.service.d/network.conf
+        systemctl daemon-reload && systemctl restart bigfiled
+}
+
+end_nbd() {
+        rm -r /etc/systemd/system/bigfiled.service.d /etc/bigfile/bigfiled.conf.d/60-nbd.conf
+        systemctl daemon-reload && systemctl restart bigfiled && systemctl stop nbd-tcp nbd-unix
+}
+
 upgrade() {
         local before
 
@@ -281,6 +318,15 @@ verdict 'the program waits meanwhile' waits
 verdict 'systemctl start of the socket: the program goes on' start_socket
 verdict 'systemctl start of the service alone: the socket comes with it' plain_start
 verdict 'a daemon that hangs is killed by the watchdog, the program goes on' watchdog_restarts
+verdict 'servers of network block devices run' start_nbd
+verdict 'none of them is allowed' refuses_nbd 'nbd+unix:///?socket=/run/nbd/one' allow-nbd
+verdict 'systemctl reload: some are' allow_nbd
+verdict 'one at a Unix socket is used' uses_nbd 'nbd+unix:///?socket=/run/nbd/one'
+verdict 'one at a TCP port is not reached' refuses_nbd nbd://localhost/ 'could not connect'
+verdict 'with the drop-in that the manual has for it' let_have_network
+verdict 'it is' uses_nbd nbd://localhost/
+verdict 'the program went on over that' goes_on
+verdict 'all of it is taken back' end_nbd
 verdict 'the journal has fields' journal_has_fields
 verdict 'an upgrade restarts the daemon, the program goes on' upgrade
 verdict 'the socket stayed all the while' is "$(property bigfiled.socket InvocationID)" "$invocation"

@@ -71,7 +71,7 @@ dependencies() {
 make_root() {
         local include
 
-        include=systemd,systemd-sysv,dbus,procps,$(dependencies)
+        include=systemd,systemd-sysv,dbus,procps,nbdkit,$(dependencies)
         if [ "$(cat "$folder/root.include" 2>/dev/null)" != "$include" ]; then
                 rm -f "$folder/root.tar"
         fi
