@@ -22,7 +22,7 @@ static int peer_judge_name(struct peer *peer, int fd, struct request *request) {
         if (verdict == URI_REFUSED)
                 log_about(LOG_LEVEL_WARNING, &peer->about, "client (%s) may not open %s (see --allow-nbd)", peer->name, uri);
         if (verdict == URI_REFUSED)
-                return -EACCES;
+                return -EPERM;
         request->identity = uri_identity(uri);
         request->may_read_files = verdict == URI_ALLOWED_AS_SAID;
         return 0;

@@ -140,7 +140,7 @@ struct bf_open_opts {
  * With BF_SHARED it joins handles of the same device, inode and block size: of the same user, or any user's if opened O_RDONLY.
  *
  * What open(2) says (-ENOENT, -EACCES, …); -EISDIR a directory; -ENODEV a pipe, socket or other thing that is no regular file or block device;
- * of an NBD server -EACCES it is not allowed, -EROFS it is read-only, or why it cannot be connected to;
+ * of an NBD server -EPERM it is not allowed, -EROFS it is read-only, or why it cannot be connected to;
  * -EINVAL unknown flags, or a block size that is no power of two from 4096 to 2 MiB; -EBUSY a user of the shared fileh holds locks on its memory, which no
  * program has a reason to; -ENOMEM; -EMFILE this process has too many handles;
  * -EUSERS this user has, in all his processes.

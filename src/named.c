@@ -49,8 +49,10 @@ int named_open(const char *name, int oflag, int *ret_fd) {
 
 const char *named_hint(int error) {
         switch (error) {
-        case -EACCES:
+        case -EPERM:
                 return "bigfiled does not allow this server: its administrator would have to, see --allow-nbd";
+        case -EACCES:
+                return "the user that bigfiled runs as may not connect to it";
         case -EROFS:
                 return "the server exports it for reading only";
         case -EOPNOTSUPP:

@@ -216,8 +216,9 @@ second_is_refused() {
 # --- servers of network block devices, which are allowed and reached -----------------------------------------------------------------------------
 
 start_nbd() {
+        grep -q localhost /etc/hosts 2>/dev/null || echo '127.0.0.1 localhost' >>/etc/hosts
         systemd-run --quiet --unit nbd-tcp nbdkit --foreground --ipaddr 127.0.0.1 --port 10809 memory 1M &&
-                systemd-run --quiet --unit nbd-unix -p RuntimeDirectory=nbd -p Group=bigfile -p UMask=0007 nbdkit --foreground --unix /run/nbd/one memory 1M && soon test -S /run/nbd/one
+                systemd-run --quiet --unit nbd-unix -p RuntimeDirectory=nbd -p User=bigfile nbdkit --foreground --unix /run/nbd/one memory 1M && soon test -S /run/nbd/one
 }
 
 allow_nbd() {
