@@ -180,13 +180,20 @@ void nbd_lines_connect(struct nbd_lines *lines, bool has_work) {
                 }
 }
 
+/* Something has become of it that was not noted yet: it may be connected, or dead, as soon as something was asked of it. */
+static bool nbd_lines_is_news(const struct nbd_line *line) {
+        enum nbd_conn_state state = nbd_conn_state(line->conn);
+
+        return line->is_leaving || state == NBD_CONN_DEAD || (state == NBD_CONN_READY && !line->is_ready);
+}
+
 uint64_t nbd_lines_due(const struct nbd_lines *lines, bool has_work) {
         uint64_t due = nbd_lines_needs_one(lines, has_work) ? lines->paused_till : UINT64_MAX;
 
         for (unsigned i = 0; i < NBD_LINES_MAX; i++) {
                 const struct nbd_line *line = &lines->list[i];
 
-                if (line->conn && (line->is_leaving || nbd_conn_state(line->conn) == NBD_CONN_DEAD))
+                if (line->conn && nbd_lines_is_news(line))
                         return 0;
                 if (line->conn && !line->is_ready && line->deadline < due)
                         due = line->deadline;
