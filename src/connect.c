@@ -45,6 +45,15 @@ int bf_connect(struct bf_client **ret, const char *address) {
         return 0;
 }
 
+/* While all is mapped still, as what serves a file may touch others; and the last one first, as it may need those before it. */
+static void disconnect_serves(struct bf_client *client) {
+        struct bf_fileh *fileh;
+
+        LIST_FOREACH(fileh, &client->handles.filehs, entry)
+                if (fileh->serve)
+                        serve_stop(fileh->serve);
+}
+
 /* Nobody else is in a call on this client, so nobody else changes the lists. In a forked child everything belongs to the other process; there a
  * lock may be taken for ever. */
 void bf_disconnect(struct bf_client *client) {
@@ -54,6 +63,7 @@ void bf_disconnect(struct bf_client *client) {
 
         if (!client || client->session.process != process_id())
                 return;
+        disconnect_serves(client);
         if (!session_is_connected(&client->session)) /* nobody has to be told, and nobody waited for */
                 client_stop(client);
         while ((fileh = LIST_FIRST(&client->handles.filehs))) {

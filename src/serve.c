@@ -38,6 +38,7 @@ struct serve {
         char name[WIRE_SERVED_NAME_MAX];
         int token;
         int r; /* what came of the first try to serve it */
+        bool is_stopped;
         pthread_mutex_t lock; /* guards what follows */
         pthread_cond_t changed; /* there is another line, or it ends */
         struct line *line; /* NULL: none */
@@ -337,6 +338,9 @@ static void serve_hang_up(struct serve *serve) {
 }
 
 void serve_stop(struct serve *serve) {
+        if (serve->is_stopped)
+                return;
+        serve->is_stopped = true;
         pthread_mutex_lock(&serve->serves->lock);
         LIST_REMOVE(serve, entry);
         pthread_mutex_unlock(&serve->serves->lock);

@@ -43,7 +43,7 @@ int serves_again(struct serves *serves, const struct dial_line *line);
 /* From now on the daemon may ask. Sets bf_errmsg() on failure; the program's file is not released then. */
 int serve_new(struct session *session, struct serves *serves, const struct serve_params *params, struct serve **ret);
 
-/* Nothing is asked any more. Waits for what is under way. */
+/* Nothing is asked any more. Waits for what is under way. Once more is fine. */
 void serve_stop(struct serve *serve);
 
 /* After serve_stop(). is_released: the program's file is. NULL is fine. */

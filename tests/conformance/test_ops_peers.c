@@ -263,6 +263,42 @@ static void test_server_dies_during_a_load(void **state) {
         assert_int_equal(reader->hit.error, EIO);
 }
 
+/* What serves a file touches another that the same client has mapped: who disconnects takes that away only when nothing is served any more. */
+static uint64_t *touched;
+
+static void touch_another(struct opsfile *file, enum opsfile_op op, uint64_t block) {
+        (void) op;
+        if (((volatile uint64_t *) touched)[block % N_PAGES * RIG_PAGE / 8] != block % N_PAGES)
+                *opsfile_word(file, 0) = UINT64_MAX;
+}
+
+static void test_disconnect_while_others_load(void **state) {
+        const struct bf_open_opts opts = { .size = sizeof(opts), .name = "dependent" };
+        struct rig *rig = rig_here(state);
+        struct opsfile *file = opsfile_new(N_PAGES * RIG_PAGE, RIG_PAGE);
+        struct bf_fileh *own, *regular, *fileh;
+        struct bf_client *server;
+        struct worker *loader;
+
+        rig_daemon(rig, "--pool", "64M", NULL);
+        server = rig_client(rig);
+        assert_int_equal(bf_open_ops(server, &opsfile_ops, file, file->size, &opts, &own), 0);
+        regular = rig_open(server, rig_identity(rig, "regular", N_PAGES), O_RDWR, 0);
+        touched = rig_map(regular, 0, N_PAGES);
+        file->on_call = touch_another;
+        assert_int_equal(bf_open(rig_client(rig), "ops:dependent", O_RDWR, NULL, &fileh), 0);
+        opsfile_hold(file, OPSFILE_LOAD, 0);
+        loader = rig_worker(rig, worker_load, NULL, fileh, 0, N_PAGES * RIG_PAGE);
+        opsfile_wait(file, OPSFILE_LOAD, 1);
+        opsfile_release(file, OPSFILE_LOAD);
+        rig_disconnect(rig, server);
+        worker_join(loader);
+        assert_true(loader->result == 0 || loader->result == -EIO);
+        assert_int_equal(*opsfile_word(file, 0), 0);
+        assert_int_equal(opsfile_n_releases(file), 1);
+        opsfile_free(file);
+}
+
 /* A child that it forked does not serve in its place. */
 static void test_server_dies_and_leaves_a_child(void **state) {
         struct scene scene = start(rig_here(state));
@@ -389,6 +425,7 @@ int main(void) {
                 RIG_TEST(test_names),
                 RIG_TEST(test_server_dies),
                 RIG_TEST(test_server_dies_during_a_load),
+                RIG_TEST(test_disconnect_while_others_load),
                 RIG_TEST(test_server_dies_and_leaves_a_child),
                 RIG_TEST(test_server_closes_and_serves_again),
                 RIG_TEST(test_successor_at_once),
