@@ -74,10 +74,11 @@ static void quota_expire(struct pager *pager) {
 
         while ((waiter = TAILQ_FIRST(&pager->quota_queue)) && waiter->deadline <= ring_now()) {
                 struct mapping *mapping = waiter->mapping;
-                uint64_t block = waiter->block;
+                uint64_t block = waiter->block, since = waiter->since;
 
                 quota_remove(pager, waiter);
                 quota_fail(mapping->fileh, mapping, block);
+                (void) pager_record(pager, REPORT_FAULT, since);
         }
         quota_set_timer(pager);
 }

@@ -150,6 +150,27 @@ setup_with_clients() {
         zsh -fc "fpath=('$completion' \$fpath); autoload -U compinit; compinit -D; [[ \$_comps[bfctl] = _bfctl && \$_comps[bigfiled] = _bigfiled ]]"
 }
 
+@test "zsh: files and clients, as the daemon has them just now" {
+        command -v zsh >/dev/null || skip "zsh is not installed"
+        setup_with_clients
+        cat >"$dir/driver" <<-'END'
+                zmodload zsh/zpty
+                zpty shell zsh -f -i
+                zpty -w shell "PS1='> '; fpath=('$1' \$fpath); autoload -Uz compinit; compinit -D; bindkey '^I' complete-word; zstyle ':completion:*' list-prompt ''; unsetopt zle_bracketed_paste"
+                zpty -w shell "PATH=$2:\$PATH; BIGFILED_SOCKET=$3; export BIGFILED_SOCKET; echo ready"
+                while zpty -r shell line && [[ $line != ready* ]]; do :; done
+                zpty -n -w shell $4$'\t\n'
+                while zpty -r shell line && [[ $line != reclaimed* && $line != bfctl:* ]]; do :; done
+                print -r -- "$line"
+	END
+        run timeout 30 zsh -f "$dir/driver" "$completion" "${BFCTL_PROGRAM%/*}" "$socket" "bfctl reclaim --file $dir/oth"
+        [[ $output == "reclaimed 0 B (0 bytes)"* ]]
+        run timeout 30 zsh -f "$dir/driver" "$completion" "${BFCTL_PROGRAM%/*}" /nonexistent "bfctl --socket $socket reclaim --file $dir/a"
+        [[ $output == "reclaimed 0 B (0 bytes)"* ]]
+        run timeout 30 zsh -f "$dir/driver" "$completion" "${BFCTL_PROGRAM%/*}" "$socket" "bfctl reclaim --file $dir/nosuch"
+        [[ $output == "bfctl: no file "* ]]
+}
+
 @test "fish: it completes" {
         command -v fish >/dev/null || skip "fish is not installed"
         export HOME=$dir XDG_CONFIG_HOME=$dir XDG_DATA_HOME=$dir
