@@ -108,7 +108,7 @@ int ask(struct bf_client *client, enum report_kind kind, size_t line, struct ans
 }
 
 int ask_stats(struct bf_client *client, struct report_stats *ret) {
-        struct answer answer;
+        struct answer answer = { .n = 0 };
         int r;
 
         r = ask(client, REPORT_STATS, sizeof(*ret), &answer);

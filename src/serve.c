@@ -131,7 +131,7 @@ static void serve_put_line(struct serve *serve, struct line *line) {
         serve->n_idle--;
         if (serve->line == line) {
                 serve->line = NULL;
-                serve_line_unref(line);
+                line->n_refs--; /* not the last one: that is the caller's */
         }
         serve_line_unref(line);
         pthread_mutex_unlock(&serve->lock);
