@@ -136,16 +136,18 @@ static void test_refused(void **state) {
         close(memory);
 }
 
+static struct bf_fileh *open_direct(struct rig *rig, const char *path) {
+        rig_daemon(rig, RIG_SMALL_POOL, NULL);
+        return rig_open(rig_client(rig), path, O_RDWR, BF_DIRECT);
+}
+
 /* The block that the file ended in is a whole one afterwards. */
 static void test_grown(void **state) {
         struct rig *rig = rig_here(state);
         const char *path = cold_file(rig, "backing");
-        struct bf_fileh *fileh;
-        uint64_t *map;
+        struct bf_fileh *fileh = open_direct(rig, path);
+        uint64_t *map = rig_map(fileh, 0, N_PAGES + 1);
 
-        rig_daemon(rig, RIG_SMALL_POOL, NULL);
-        fileh = rig_open(rig_client(rig), path, O_RDWR, BF_DIRECT);
-        map = rig_map(fileh, 0, N_PAGES + 1);
         *rig_word(map, N_PAGES, 0) = 1;
         assert_int_equal(bf_writeout(fileh, RIG_STORE_MARK), 0);
         assert_int_equal(bf_resize(fileh, (N_PAGES + 2) * RIG_PAGE), 0);
@@ -165,12 +167,9 @@ static void test_grown(void **state) {
 static void test_restart(void **state) {
         struct rig *rig = rig_here(state);
         const char *path = cold_file(rig, "backing");
-        struct bf_fileh *fileh;
-        uint64_t *map;
+        struct bf_fileh *fileh = open_direct(rig, path);
+        uint64_t *map = rig_map(fileh, 0, N_PAGES + 1);
 
-        rig_daemon(rig, RIG_SMALL_POOL, NULL);
-        fileh = rig_open(rig_client(rig), path, O_RDWR, BF_DIRECT);
-        map = rig_map(fileh, 0, N_PAGES + 1);
         change_some(map);
         daemonproc_kill(&rig->daemon);
         rig_daemon(rig, RIG_SMALL_POOL, NULL);
