@@ -39,9 +39,9 @@ struct served {
         struct file_identity identity; /* of the token */
         int token;
         unsigned pager;  /* whose thread has the provider */
-        unsigned n_refs; /* this and the next two are the list's */
+        unsigned n_refs; /* this and the next one are the list's */
         uint64_t taker;  /* the peer that serves it, or is about to; 0: none */
-        uint64_t grace;  /* till then whoever served it under the daemon before may come back; monotonic, microseconds; 0: nobody will */
+        uint64_t grace;  /* the pager's: till then whoever served it under the daemon before may come back; monotonic, microseconds; 0: nobody will */
 
         struct provider *provider; /* that pager's; NULL: none was there yet */
 
