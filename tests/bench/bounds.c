@@ -41,6 +41,7 @@ const struct bound bounds[] = {
         BOUND_PEER("sequential read, huge pages: to pread into a huge page", workload_sequential_huge, subject_bigfile_huge, subject_file_huge, RESULT_MAIN,
                    BOUND_AT_LEAST, 0.8),
         BOUND_PEER("sequential read, cold: to mmap", workload_sequential_cold, subject_bigfile, subject_mmap_normal, RESULT_MAIN, BOUND_AT_LEAST, 1.0),
+        BOUND_PEER("sequential read, cold, direct I/O: to mmap", workload_sequential_cold, subject_bigfile_direct, subject_mmap_normal, RESULT_MAIN, BOUND_NONE, 0),
         BOUND_PEER("read from the end: to a bare loop", workload_reverse_read, subject_bigfile, subject_floor, RESULT_MAIN, BOUND_NONE, 0),
         BOUND_PEER("read from the end: to mmap", workload_reverse_read, subject_bigfile, subject_mmap_normal, RESULT_MAIN, BOUND_NONE, 0),
         BOUND_PEER("read of each 16th page: to a bare loop", workload_strided_read, subject_bigfile, subject_floor, RESULT_MAIN, BOUND_NONE, 0),

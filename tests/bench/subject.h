@@ -61,6 +61,7 @@ extern const struct subject_kind subject_mmap_random_limited;
 extern const struct subject_kind subject_bigfile_limited;
 extern const struct subject_kind subject_bigfile;
 extern const struct subject_kind subject_bigfile_huge;
+extern const struct subject_kind subject_bigfile_direct;
 extern const struct subject_kind subject_bigfile_server; /* the daemon alone, for clients in other processes */
 extern const struct subject_kind subject_nbd;            /* bigfile, of an NBD server; of one that takes its time */
 extern const struct subject_kind subject_nbd_slow;

@@ -243,6 +243,10 @@ const struct subject_kind subject_nbd_slow = {
         SUBJECT_BIGFILE_KIND("nbd-slow", "bigfile, NBD", .is_nbd = true, .is_slow = true),
 };
 
+const struct subject_kind subject_bigfile_direct = {
+        SUBJECT_BIGFILE_KIND("bigfile-direct", "bigfile, direct I/O", .open_flags = BF_DIRECT),
+};
+
 const struct subject_kind subject_bigfile_huge = {
         SUBJECT_BIGFILE_KIND("bigfile-huge", "bigfile, huge pages", .open_flags = BF_HUGE),
 };

@@ -142,7 +142,7 @@ static const struct subject_kind *const workload_scan_subjects[] = {
 static const struct subject_kind *const workload_scan_full_subjects[] = { &subject_floor, &subject_floor_2m, &subject_bigfile, NULL };
 static const struct subject_kind *const workload_scan_huge_subjects[] = { &subject_file_huge, &subject_bigfile_huge, NULL };
 static const struct subject_kind *const workload_scan_cold_subjects[] = {
-        &subject_mmap_normal, &subject_mmap_random, &subject_file_huge, &subject_bigfile, NULL,
+        &subject_mmap_normal, &subject_mmap_random, &subject_file_huge, &subject_bigfile, &subject_bigfile_direct, NULL,
 };
 static const struct subject_kind *const workload_scan_odd_subjects[] = { &subject_floor, &subject_floor_2m, &subject_mmap_normal, &subject_bigfile, NULL };
 static const struct subject_kind *const workload_scan_write_subjects[] = { &subject_floor, &subject_mmap_normal, &subject_bigfile, NULL };
