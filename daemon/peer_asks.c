@@ -83,6 +83,7 @@ static int peer_claim(struct peer *peer, const struct chan_packet *packet, struc
         struct served_about about = { .size = serve->size, .block_size = serve->block_size, .uid = peer->cred.uid, .gid = peer->cred.gid };
         const struct served_claim claim = {
                 .peer = peer->id,
+                .pid = peer->cred.pid,
                 .about = &about,
                 .token = packet->n_fds > 0 ? packet->fds[0] : -1,
                 .pager = crew_choose(peer->host->crew, peer->cred.uid),

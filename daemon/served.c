@@ -217,6 +217,7 @@ int served_claim(struct served_list *list, const struct served_claim *claim, str
         r = claim->token >= 0 ? served_claim_again(list, claim, &about, &served) : served_claim_new(list, claim, &about, &served);
         if (r == 0) {
                 served->taker = claim->peer;
+                atomic_store_explicit(&served->pid, claim->pid, memory_order_relaxed);
                 served->n_refs++;
                 *ret = served;
         }

@@ -41,6 +41,7 @@ struct served {
         unsigned pager;  /* whose thread has the provider */
         unsigned n_refs; /* this and the next one are the list's */
         uint64_t taker;  /* the peer that serves it, or is about to; 0: none */
+        atomic_int pid;  /* of who did so last, for messages; 0: nobody knows */
         uint64_t grace;  /* the pager's: till then whoever served it under the daemon before may come back; monotonic, microseconds; 0: nobody will */
 
         struct provider *provider; /* that pager's; NULL: none was there yet */
@@ -74,6 +75,7 @@ void served_list_fini(struct served_list *list);
  */
 struct served_claim {
         uint64_t peer;
+        pid_t pid; /* of it; 0: nobody knows */
         const struct served_about *about;
         int token;
         unsigned pager;

@@ -14,7 +14,7 @@ struct store_ops {
         struct store store;
         struct pager *pager; /* borrowed */
         struct served *served;
-        char path[sizeof("ops:") + WIRE_SERVED_NAME_MAX];
+        char path[sizeof("ops:") + WIRE_SERVED_NAME_MAX]; /* as store_ops_path() said it last */
 };
 
 /* A request, asked in parts where it is longer than what can be asked at once. */
@@ -125,8 +125,18 @@ static bool store_ops_is_served_by(const struct store *store, uint64_t peer, uin
         return served_has_thread(((const struct store_ops *) store)->served, peer, thread);
 }
 
+/* One without a name is known by who serves it: after a restart of the daemon that is not known at once. */
 static const char *store_ops_path(const struct store *store) {
-        return ((const struct store_ops *) store)->path;
+        struct store_ops *ops = (struct store_ops *) (uintptr_t) store;
+        int pid = atomic_load_explicit(&ops->served->pid, memory_order_relaxed);
+
+        if (ops->served->about.name[0] != '\0')
+                snprintf(ops->path, sizeof(ops->path), "ops:%s", ops->served->about.name);
+        else if (pid > 0)
+                snprintf(ops->path, sizeof(ops->path), "a served file of pid %d", pid);
+        else
+                snprintf(ops->path, sizeof(ops->path), "a served file");
+        return ops->path;
 }
 
 /* The area belongs to another thread where the served file does. */
@@ -165,7 +175,6 @@ int store_ops_new(struct pager *pager, struct served *served, struct store **ret
                 .pager = pager,
                 .served = served,
         };
-        snprintf(ops->path, sizeof(ops->path), "ops:%s", served->about.name);
         served_hold(&pager->commons->served, served);
         *ret = &ops->store;
         return 0;

@@ -127,9 +127,9 @@ static int open_ops_serve(struct bf_client *client, const struct serve_params *p
         if (r < 0)
                 return r;
         snprintf(name, sizeof(name), SERVE_PREFIX "%s", params->name);
-        file.name = name;
+        file.name = params->name[0] != '\0' ? name : "a served file";
         file.fd = fcntl(serve_token(file.serve), F_DUPFD_CLOEXEC, 0);
-        r = file.fd < 0 ? errmsg_fail(-errno, NULL, "cannot open %s", name) : opener_open(client, &file, opts, ret);
+        r = file.fd < 0 ? errmsg_fail(-errno, NULL, "cannot open %s", file.name) : opener_open(client, &file, opts, ret);
         if (r < 0) {
                 serve_stop(file.serve);
                 serve_free(file.serve, false);

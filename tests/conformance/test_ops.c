@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -168,6 +169,15 @@ static void test_wild_results(void **state) {
         finish(&scene);
 }
 
+/* A file without a name is no "ops:" to anybody: the log says who serves it. */
+static void check_words(const struct scene *scene) {
+        char text[64];
+
+        assert_non_null(strstr(bf_errmsg(), "a served file: "));
+        snprintf(text, sizeof(text), "a served file of pid %d: ", (int) getpid());
+        assert_true(daemonproc_says(&scene->rig->daemon, text));
+}
+
 /* rule 20: a load that fails, with its own errno, and only that page; its neighbours of one request are not loaded again */
 static void test_load_fails(void **state) {
         struct scene scene = start(rig_here(state));
@@ -175,6 +185,7 @@ static void test_load_fails(void **state) {
 
         opsfile_fail(scene.file, OPSFILE_LOAD, 12, 1, -ENODATA);
         assert_int_equal(bf_load(scene.fileh, 10 * RIG_PAGE, 5 * RIG_PAGE), -ENODATA);
+        check_words(&scene);
         assert_calls(&scene, "L10 L11 L12 L13 L14");
         assert_states(scene.fileh, 10, "LLELL");
         opsfile_fail(scene.file, OPSFILE_LOAD, 12, 1, -ESTALE);
