@@ -166,6 +166,7 @@ int handle_map(struct handle *handle, uint64_t address, uint64_t offset, uint64_
         *mapping = (struct mapping) {
                 .fileh = handle->fileh,
                 .peer = handle->peer,
+                .pid = handle->pid,
                 .uffd = handle->uffd,
                 .readonly = handle->readonly,
                 .address = address,

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/types.h>
 
 #include "mapping.h"
 #include "pager.h"
@@ -20,6 +21,7 @@ struct fileh;
 struct handle {
         uint32_t id;   /* in pager->handles */
         uint64_t peer; /* whose it is */
+        pid_t pid;     /* the same, for messages; 0: nobody knows */
         struct fileh *fileh;
         TAILQ_ENTRY(handle) entry; /* fileh->handles -> handle->entry */
         int uffd;

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -185,7 +186,8 @@ static void load_wait_for_room(struct load *load) {
         struct pager *pager = load->fileh->pager;
 
         load->stage = LOAD_WAITS_ROOM;
-        load->deadline = ring_now() + pager->options.room_timeout_usec;
+        load->queued = ring_now();
+        load->deadline = load->queued + pager->options.room_timeout_usec;
         TAILQ_INSERT_TAIL(&pager->room_queue, load, queue_entry);
         load_publish_awaited(pager);
         atomic_fetch_or(&pager->commons->room_waiters, load_pager_bit(pager));
@@ -231,6 +233,25 @@ void load_refuse_block(struct load *load, uint64_t block, int error) {
         place_failure(&(struct place_load) { load->fileh, load->id, &load->waiters, NULL }, block, 1, error);
 }
 
+/* Whoever runs the daemon learns of it here alone: a program that gets SIGBUS seldom says why. */
+static void load_fail_for_room(struct load *load) {
+        double seconds = (double) (ring_now() - load->queued) / 1e6;
+        const struct mapping *mapping = waiters_mapping(&load->waiters);
+        pid_t pid = mapping ? mapping->pid : 0;
+        char who[32] = "bf_load()";
+        struct fileh_name name;
+
+        if (pid > 0)
+                snprintf(who, sizeof(who), "pid %d", (int) pid);
+        fileh_name_get(load->fileh, -ENOMEM, &name);
+        name.about.pid = pid;
+        log_about(LOG_LEVEL_WARNING, &name.about,
+                  "%s: %s waited %.1f s for room in the pool to load byte %llu, and got %sENOMEM: what is there is dirty, and can be spilled no more "
+                  "(--pool or --spill-size may be larger, or the program may store sooner)",
+                  name.path, who, seconds, (unsigned long long) (load->block << load->fileh->block_shift), pid > 0 ? "SIGBUS with " : "");
+        load_fail_rest(load, -ENOMEM);
+}
+
 void load_room_changed(struct pager *pager) {
         struct load *load;
 
@@ -243,7 +264,7 @@ void load_room_changed(struct pager *pager) {
                 if (has_room)
                         load_read(load);
                 else
-                        load_fail_rest(load, -ENOMEM);
+                        load_fail_for_room(load);
         }
         load_publish_awaited(pager);
         if (!load)

@@ -34,7 +34,8 @@ struct load {
         bool is_unspill; /* from the spill file */
         struct mapping *ahead_of; /* where pages that nobody waits for will be touched; NULL: nobody knows */
         bool has_turn;
-        uint64_t deadline; /* while it waits for room */
+        uint64_t queued;   /* since when it has waited for room, and */
+        uint64_t deadline; /* till when it does; monotonic, microseconds */
         uint64_t began;    /* to read, by latency_now(); 0: not yet */
         void *buf; /* of the loan, if there is one */
         struct store_loan loan;

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "uffd.h"
 
@@ -18,6 +19,7 @@ struct fileh;
 struct mapping {
         struct fileh *fileh;
         uint64_t peer; /* whose it is */
+        pid_t pid;     /* the same, for messages; 0: nobody knows */
         int uffd;      /* borrowed from the handle */
         bool readonly; /* a private mapping of a read-only memory: it can be shown pages, not given new ones */
         uint64_t address;

@@ -160,6 +160,7 @@ struct request peer_request(const struct peer *peer, const struct chan_packet *p
                 .peer = peer->id,
                 .msg = packet->msg,
                 .uid = peer->cred.uid,
+                .pid = peer->cred.pid,
                 .file_fd = -1,
                 .uffd = -1,
                 .memory_fd = -1,

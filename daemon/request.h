@@ -22,6 +22,7 @@ struct request {
 
         /* of WIRE_OPEN and WIRE_ADOPT, checked by the server: */
         uid_t uid;
+        pid_t pid; /* as the daemon sees it; 0: it does not */
         struct file_identity identity;
         bool may_read_files;           /* of one that the daemon connects to: see uri.h */
         struct store *store;           /* the same: what it connects with, owned by the request; NULL: it has not begun, or it was taken */

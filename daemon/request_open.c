@@ -75,6 +75,7 @@ static int request_open_handle(struct request *request, struct fileh *fileh, con
         r = handle_new(fileh, request->peer, request->uffd, !params->is_writable, &handle);
         if (r < 0)
                 return r;
+        handle->pid = request->pid;
         request->uffd = -1;
         if (request->memory_fd >= 0) {
                 handle_expect(handle, request->memory_fd);

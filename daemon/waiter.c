@@ -32,6 +32,15 @@ int waiters_add_job(struct waiters *waiters, uint64_t block, struct job_waiter j
         return 0;
 }
 
+struct mapping *waiters_mapping(const struct waiters *waiters) {
+        const struct waiter *w;
+
+        STAILQ_FOREACH(w, waiters, entry)
+                if (w->mapping)
+                        return w->mapping;
+        return NULL;
+}
+
 void waiters_remove_mapping(struct waiters *waiters, const struct mapping *mapping) {
         struct waiter *w, *next;
 

@@ -32,6 +32,9 @@ STAILQ_HEAD(waiters, waiter);
 int waiters_add_fault(struct waiters *waiters, struct mapping *mapping, uint64_t block, bool write, uint64_t since);
 int waiters_add_job(struct waiters *waiters, uint64_t block, struct job_waiter job_waiter);
 
+/* Where the first of those that wait in a fault touched it; NULL: none does. */
+struct mapping *waiters_mapping(const struct waiters *waiters);
+
 /* Forgets those that wait through that mapping. */
 void waiters_remove_mapping(struct waiters *waiters, const struct mapping *mapping);
 

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "rig.h"
 #include "tempfile.h"
@@ -40,6 +42,17 @@ static void *at(const struct scene *scene, uint64_t page) {
         return (void *) (uintptr_t) rig_word(scene->map, page, 0);
 }
 
+/* Whoever runs the daemon is told which file and which process it was. */
+static void check_log(const struct scene *scene) {
+        char text[256];
+
+        snprintf(text, sizeof(text), "%s: pid %d waited 0.", scene->path, (int) getpid());
+        assert_true(daemonproc_says(&scene->rig->daemon, text));
+        snprintf(text, sizeof(text), "%s: bf_load() waited 0.", scene->path);
+        assert_true(daemonproc_says(&scene->rig->daemon, text));
+        assert_true(daemonproc_says(&scene->rig->daemon, "got SIGBUS with ENOMEM"));
+}
+
 /* E7, R6: all of the pool can be dirty; what comes then fails after the time limit, and only that */
 static void test_too_many_dirty_pages(void **state) {
         struct scene scene = start(rig_here(state), "0.3");
@@ -51,6 +64,7 @@ static void test_too_many_dirty_pages(void **state) {
         assert_int_equal(probe_read(at(&scene, 101), NULL, &hit), SIGBUS);
         assert_int_equal(hit.error, ENOMEM);
         assert_int_equal(bf_load(scene.fileh, 102 * RIG_PAGE, RIG_PAGE), -ENOMEM);
+        check_log(&scene);
         for (uint64_t page = 0; page < RIG_SMALL_PAGES; page++)
                 assert_int_equal(*rig_word(scene.map, page, 0), page + 1000);
         assert_int_equal(rig_pool_stat(scene.client).resident_bytes, RIG_SMALL_PAGES * RIG_PAGE);

@@ -86,6 +86,18 @@ static void test_a_mapping_that_goes_is_forgotten(void **state) {
         assert_end(&waiters, 0, "j0:0 m1:5 m1:6 j1:0 j2:0 m0:7 ");
 }
 
+static void test_the_first_that_faulted(void **state) {
+        struct waiters waiters = STAILQ_HEAD_INITIALIZER(waiters);
+
+        (void) state;
+        add_job(&waiters, 0, 5);
+        assert_null(waiters_mapping(&waiters));
+        assert_int_equal(waiters_add_fault(&waiters, MAPPING(1), 6, false, 0), 0);
+        assert_int_equal(waiters_add_fault(&waiters, MAPPING(2), 5, false, 0), 0);
+        assert_ptr_equal(waiters_mapping(&waiters), MAPPING(1));
+        assert_end(&waiters, 0, "j0:0 m1:6 m2:5 ");
+}
+
 static void test_taking_those_of_a_range(void **state) {
         struct waiters waiters = STAILQ_HEAD_INITIALIZER(waiters), taken = STAILQ_HEAD_INITIALIZER(taken);
 
@@ -105,6 +117,7 @@ int main(void) {
                 cmocka_unit_test(test_all_are_told_in_order),
                 cmocka_unit_test(test_one_waiter_for_each_mapping_and_block),
                 cmocka_unit_test(test_a_mapping_that_goes_is_forgotten),
+                cmocka_unit_test(test_the_first_that_faulted),
                 cmocka_unit_test(test_taking_those_of_a_range),
         };
 
