@@ -11,6 +11,7 @@
 #include "figures.h"
 #include "health.h"
 #include "json.h"
+#include "lines.h"
 #include "size.h"
 
 /* A thread may be in the kernel at any moment: only one that is there at each of so many looks is held. */
@@ -40,6 +41,24 @@ static void status_words_latency(const struct report_stats *stats) {
         putchar('\n');
 }
 
+/* A fault that waits so long has most likely met a disk, a server or a process that does not answer, or there is no room. */
+#define STATUS_LONG_WAIT_NSEC UINT64_C(1000000000)
+
+static void status_words_waits(const struct bfctl *bfctl) {
+        char age[FIGURES_TEXT_MAX];
+        struct file_lines files;
+
+        if (file_lines_ask(bfctl->client, &files) < 0)
+                return;
+        for (size_t i = 0; i < files.n; i++) {
+                const struct report_file *file = &files.lines[i].file;
+
+                if (file->wait_nsec >= STATUS_LONG_WAIT_NSEC)
+                        printf("waiting   %" PRIu64 " page faults, for up to %s, for %s\n", file->waiting, figures_age(file->wait_nsec, age), file->path);
+        }
+        file_lines_fini(&files);
+}
+
 static void status_words(const struct bfctl *bfctl, const struct report_stats *stats) {
         struct health health[HEALTH_MAX];
         unsigned n = health_look(stats, health);
@@ -54,6 +73,7 @@ static void status_words(const struct bfctl *bfctl, const struct report_stats *s
         if (stats->lingering > 0)
                 printf("          %" PRIu64 " of them wait for clients that may come back\n", stats->lingering);
         status_words_latency(stats);
+        status_words_waits(bfctl);
         if (stats->load_errors > 0 || stats->store_errors > 0)
                 printf("errors    %" PRIu64 " pages could not be loaded, %" PRIu64 " writes failed (the log says of which files)\n", stats->load_errors,
                        stats->store_errors);

@@ -29,6 +29,8 @@ void file_line_json(struct json_object *json, const struct file_line *line) {
         json_add_number(json, "loads", file->loads);
         json_add_number(json, "stores", file->stores);
         json_add_number(json, "evictions", file->evictions);
+        json_add_number(json, "waiting_faults", file->waiting);
+        json_add_real(json, "longest_wait_seconds", (double) file->wait_nsec / 1e9);
 }
 
 void peer_line_json(struct json_object *json, const struct peer_line *line) {

@@ -12,6 +12,8 @@
 #include "fileh.h"
 #include "fileh_name.h"
 #include "handle.h"
+#include "latency.h"
+#include "load.h"
 #include "reports.h"
 #include "store.h"
 
@@ -45,6 +47,16 @@ static uint32_t census_count_handles(const struct fileh *fileh) {
         return n;
 }
 
+static void census_count_waits(const struct fileh *fileh, struct report_file *ret) {
+        uint64_t now = latency_now(), oldest = now;
+        const struct load *load;
+
+        ret->waiting = waiters_count_faults(&fileh->store_waiters, &oldest);
+        TAILQ_FOREACH(load, &fileh->loads, fileh_entry)
+                ret->waiting += waiters_count_faults(&load->waiters, &oldest);
+        ret->wait_nsec = now - oldest;
+}
+
 static void census_describe_file(const struct fileh *fileh, struct report_file *ret) {
         struct fileh_name name;
 
@@ -66,6 +78,7 @@ static void census_describe_file(const struct fileh *fileh, struct report_file *
                 .pager = fileh->pager->index,
                 .flags = census_flags(fileh),
         };
+        census_count_waits(fileh, ret);
         if (fileh->store)
                 snprintf(ret->store, sizeof(ret->store), "%s", fileh->store->kind->name);
         memcpy(ret->path, fileh_name_get(fileh, 0, &name)->path, sizeof(ret->path));

@@ -67,6 +67,19 @@ void waiters_take_faults(struct waiters *waiters, uint64_t first, uint64_t last,
         STAILQ_CONCAT(waiters, &rest);
 }
 
+uint64_t waiters_count_faults(const struct waiters *waiters, uint64_t *oldest) {
+        const struct waiter *w;
+        uint64_t n = 0;
+
+        STAILQ_FOREACH(w, waiters, entry)
+                if (w->mapping) {
+                        n++;
+                        if (w->since < *oldest)
+                                *oldest = w->since;
+                }
+        return n;
+}
+
 void waiters_end(struct waiters *waiters, int error, void (*wake)(struct mapping *mapping, uint64_t block, uint64_t since)) {
         struct waiter *w;
 

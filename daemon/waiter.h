@@ -41,6 +41,9 @@ void waiters_remove_mapping(struct waiters *waiters, const struct mapping *mappi
 /* Moves those that wait for the blocks from first to last in a fault to another list. */
 void waiters_take_faults(struct waiters *waiters, uint64_t first, uint64_t last, struct waiters *to);
 
+/* Counts those in a fault; *oldest becomes the time since when one of them waits, if that is less. */
+uint64_t waiters_count_faults(const struct waiters *waiters, uint64_t *oldest);
+
 /* Those in a fault are woken and ask again, jobs are told; the list is empty then. */
 void waiters_end(struct waiters *waiters, int error, void (*wake)(struct mapping *mapping, uint64_t block, uint64_t since));
 

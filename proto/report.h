@@ -97,6 +97,8 @@ struct report_file {
         uint64_t loads;
         uint64_t stores;
         uint64_t evictions;
+        uint64_t waiting;   /* page faults that wait for a load, a store or room */
+        uint64_t wait_nsec; /* for how long the one that has waited longest has */
         uint32_t handles;
         uint32_t uid; /* whose it is */
         uint32_t pager;

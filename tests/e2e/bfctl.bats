@@ -194,6 +194,29 @@ bad() {
         [[ ${lines[1]} =~ ^\ *${pids[1]}\ .*\ 1.0\ MiB\ .*\ bfsay$ ]]
 }
 
+@test "who waits in a page fault is seen, and for what" {
+        local writes=() page
+
+        start_daemon --pool 256K --spill-dir none --room-timeout 100
+        truncate -s 1M "$dir/file"
+        for page in {0..80}; do
+                writes+=("write $((page * 4096)) 1")
+        done
+        "$BFSAY_PROGRAM" "unix:$socket" "open $dir/file" "mmap 0 1048576 rw" "${writes[@]}" >"$dir/said" 3>&- &
+        pids+=($!)
+        soon waits_for_room
+        soon says_who_waits
+        kill -9 "${pids[-1]}"
+}
+
+waits_for_room() {
+        "$BFCTL_PROGRAM" --json files | jq -e '.files[0] | .waiting_faults == 1 and .longest_wait_seconds > 0' >/dev/null
+}
+
+says_who_waits() {
+        "$BFCTL_PROGRAM" status | grep -q "^waiting   1 page faults, for up to .*, for $dir/file\$"
+}
+
 @test "files: which of them pass the page cache by" {
         start_daemon
         mkfifo "$dir/hold"
