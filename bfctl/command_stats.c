@@ -112,8 +112,7 @@ static int stats_wait(const struct bfctl *bfctl, struct report_stats *stats, dou
         r = ask_stats(bfctl->client, &after);
         if (r < 0)
                 return r;
-        figures_between(&before, &after, stats);
-        *ret_seconds = (double) (after.time_nsec - before.time_nsec) / 1e9;
+        *ret_seconds = figures_between(&before, &after, stats);
         return 0;
 }
 

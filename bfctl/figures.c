@@ -57,13 +57,25 @@ static void figures_subtract_latency(struct report_histogram *histogram, const s
         histogram->sum_nsec -= before->sum_nsec;
 }
 
-void figures_between(const struct report_stats *before, const struct report_stats *after, struct report_stats *ret) {
+bool figures_continue(const struct report_stats *before, const struct report_stats *after) {
+        if (after->time_nsec < before->time_nsec || after->uptime_nsec < after->time_nsec - before->time_nsec)
+                return false;
+        for (const struct figure *figure = figures; figure->name; figure++)
+                if (figure->kind == FIGURE_COUNT && figure_value(after, figure) < figure_value(before, figure))
+                        return false;
+        return true;
+}
+
+double figures_between(const struct report_stats *before, const struct report_stats *after, struct report_stats *ret) {
         *ret = *after;
+        if (!before || !figures_continue(before, after))
+                return (double) after->uptime_nsec / 1e9;
         for (const struct figure *figure = figures; figure->name; figure++)
                 if (figure->kind == FIGURE_COUNT)
                         figure_subtract(ret, before, figure);
         for (unsigned i = 0; i < N_REPORT_LATENCIES; i++)
                 figures_subtract_latency(&ret->latencies[i], &before->latencies[i]);
+        return (double) (after->time_nsec - before->time_nsec) / 1e9;
 }
 
 double figures_percent(uint64_t part, uint64_t whole) {

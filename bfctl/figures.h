@@ -28,8 +28,12 @@ extern const struct figure figures[];
 
 uint64_t figure_value(const struct report_stats *stats, const struct figure *figure);
 
-/* What happened between two looks: counts and latencies are differences, the rest is of the later one. */
-void figures_between(const struct report_stats *before, const struct report_stats *after, struct report_stats *ret);
+/* Is the later look of the same daemon? Another one, which came in between, runs for less than the time since then, or has counted less. */
+bool figures_continue(const struct report_stats *before, const struct report_stats *after);
+
+/* What happened between two looks: counts and latencies are differences, the rest is of the later one. Returns the seconds it is of. If there was none before (NULL),
+ * or one at another daemon: what happened since this one began. */
+double figures_between(const struct report_stats *before, const struct report_stats *after, struct report_stats *ret);
 
 double figures_percent(uint64_t part, uint64_t whole);
 

@@ -7,13 +7,9 @@ static void snapshot_compare(struct snapshot *now, const struct snapshot *before
         static const struct file_lines no_files;
         static const struct peer_lines no_peers;
 
-        if (before) {
-                now->seconds = (double) (now->stats.time_nsec - before->stats.time_nsec) / 1e9;
-                figures_between(&before->stats, &now->stats, &now->lately);
-        } else {
-                now->seconds = (double) now->stats.uptime_nsec / 1e9;
-                now->lately = now->stats;
-        }
+        if (before && !figures_continue(&before->stats, &now->stats))
+                before = NULL; /* it is another daemon, whose files and clients only have the same numbers */
+        now->seconds = figures_between(before ? &before->stats : NULL, &now->stats, &now->lately);
         file_lines_rate(&now->files, before ? &before->files : &no_files, now->seconds);
         peer_lines_rate(&now->peers, before ? &before->peers : &no_peers, now->seconds);
 }

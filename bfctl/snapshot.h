@@ -8,7 +8,7 @@
 
 struct snapshot {
         struct report_stats stats;  /* as they are */
-        struct report_stats lately; /* since the one before; the first: since the daemon began */
+        struct report_stats lately; /* since the one before; the first, and the first of another daemon: since the daemon began */
         double seconds;             /* how long that was */
         struct file_lines files;
         struct peer_lines peers;

@@ -146,6 +146,22 @@ bad() {
         done
 }
 
+@test "stats over a time in which another daemon comes counts what that one did" {
+        setup_with_client
+        "$BFCTL_PROGRAM" --json stats 3 >"$dir/stats" 3>&- &
+        pids+=($!)
+        soon is_asked_by 3
+        kill -KILL "${pids[1]}" # nobody has faults afterwards
+        end_daemon KILL
+        start_daemon --pool 1M --spill-dir none
+        wait "${pids[2]}"
+        run cat "$dir/stats"
+        valid stats # nothing is below 0
+        [ "$(field faults)" = 0 ]
+        [ "$(field latencies.fault.count)" = 0 ]
+        [ "$(field 'seconds == .uptime_seconds')" = true ]
+}
+
 @test "files: what each is and what of it is in RAM" {
         setup_with_client
         truncate -s 3M "$dir/other"
