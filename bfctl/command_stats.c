@@ -11,6 +11,7 @@
 #include "complain.h"
 #include "figures.h"
 #include "json.h"
+#include "patience.h"
 #include "size.h"
 
 #define STATS_SECONDS_MAX 3600
@@ -107,8 +108,10 @@ static int stats_wait(const struct bfctl *bfctl, struct report_stats *stats, dou
         int r;
 
         (void) seconds_parse(bfctl->operand, &usec);
+        patience_end();
         for (uint64_t left = usec; left > 0; left -= left < 500000 ? left : 500000)
                 (void) usleep((useconds_t) (left < 500000 ? left : 500000));
+        patience_begin(bfctl->socket);
         r = ask_stats(bfctl->client, &after);
         if (r < 0)
                 return r;

@@ -15,6 +15,10 @@
 #include "complain.h"
 #include "patience.h"
 
+/* How long another daemon is waited for: less than patience lasts, so that a daemon that is gone is not taken for one that is hung. */
+#define RECONNECT_VARIABLE "BIGFILED_RECONNECT_TIMEOUT"
+#define RECONNECT_SECONDS "9"
+
 static const char help[] =
         "Usage: bfctl [OPTION...] COMMAND\n"
         "\n"
@@ -59,7 +63,7 @@ struct command {
 
 static const struct command commands[] = {
         { "status", false, false, 0, NULL, command_status },
-        { "stats", true, true, 0, command_stats_check, command_stats },
+        { "stats", true, false, 0, command_stats_check, command_stats },
         { "files", false, false, TAKES_SORT, command_files_check, command_files },
         { "peers", false, false, TAKES_SORT, command_peers_check, command_peers },
         { "top", true, true, TAKES_SORT, command_top_check, command_top },
@@ -244,10 +248,20 @@ static int run(const struct command *command, struct bfctl *bfctl) {
         if (command->may_last)
                 patience_end();
         r = command->run(bfctl);
-        if (r < 0)
+        if (r == -ENOTCONN)
+                complain("%s is gone, and no other has come", bfctl->client->dial.daemon);
+        else if (r < 0)
                 complain("%s", bf_errmsg());
         bf_disconnect(bfctl->client);
-        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return r == -ENOTCONN ? EXIT_NO_DAEMON : r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Who looks at a daemon wants to know that it is gone; the library's usual time is for those who work with it. */
+static void shorten_reconnect(void) {
+        const char *seconds = getenv(RECONNECT_VARIABLE);
+
+        if (!seconds || !*seconds)
+                (void) setenv(RECONNECT_VARIABLE, RECONNECT_SECONDS, 1);
 }
 
 int main(int argc, char **argv) {
@@ -256,6 +270,7 @@ int main(int argc, char **argv) {
         const struct command *command;
         int status;
 
+        shorten_reconnect();
         if (!parse_options(argc, argv, &bfctl, &status))
                 return status;
         command = parse_command(argc - optind, argv + optind, &bfctl);

@@ -27,7 +27,7 @@ static void patience_on_alarm(int signal) {
 }
 
 void patience_begin(const char *socket) {
-        snprintf(patience_text, sizeof(patience_text), "bfctl: bigfiled at %.128s has not answered for %d seconds: it is hung, or stopped\n", socket,
+        snprintf(patience_text, sizeof(patience_text), "bfctl: bigfiled at %.128s has not answered for %d seconds: it is hung, stopped or gone\n", socket,
                  PATIENCE_SECONDS);
         (void) signal(SIGALRM, patience_on_alarm);
         (void) alarm(PATIENCE_SECONDS);

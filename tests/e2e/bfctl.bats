@@ -162,6 +162,33 @@ bad() {
         [ "$(field 'seconds == .uptime_seconds')" = true ]
 }
 
+@test "stats over a time in which the daemon ends, or is stopped: exit status 3" {
+        start_daemon
+        "$BFCTL_PROGRAM" stats 3 2>"$dir/complaint" 3>&- & # which waits for as long as it does of itself
+        pids+=($!)
+        BIGFILED_RECONNECT_TIMEOUT=0.1 "$BFCTL_PROGRAM" stats 3 2>"$dir/complaint2" 3>&- &
+        pids+=($!)
+        soon is_asked_by 3
+        end_daemon KILL
+        for i in 1 2; do
+                status=0
+                wait "${pids[i]}" || status=$?
+                [ "$status" -eq 3 ]
+        done
+        [ "$(cat "$dir/complaint")" = "bfctl: bigfiled at $socket is gone, and no other has come" ]
+        diff "$dir/complaint" "$dir/complaint2"
+        start_daemon
+        "$BFCTL_PROGRAM" stats 2 2>"$dir/complaint" 3>&- &
+        pids+=($!)
+        soon is_asked_by 2
+        kill -STOP "$daemon"
+        status=0
+        wait "${pids[4]}" || status=$?
+        kill -CONT "$daemon"
+        [ "$status" -eq 3 ]
+        grep -q 'has not answered for 10 seconds' "$dir/complaint"
+}
+
 @test "files: what each is and what of it is in RAM" {
         setup_with_client
         truncate -s 3M "$dir/other"
