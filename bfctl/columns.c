@@ -21,7 +21,7 @@ const struct column *columns_find(const struct columns *columns, const char *nam
                         return column;
                 names[n++] = column->name;
         }
-        complain_unknown("column", name, "", names);
+        complain_unlisted("column", name, names);
         return NULL;
 }
 

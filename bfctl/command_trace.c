@@ -233,7 +233,7 @@ static uint32_t trace_wanted_kinds(const struct bfctl *bfctl) {
         for (unsigned i = 0; trace_kinds[i]; i++)
                 if (strcmp(bfctl->kind, trace_kinds[i]) == 0)
                         return 1u << i;
-        complain_unknown("kind", bfctl->kind, "", trace_kinds);
+        complain_unlisted("kind", bfctl->kind, trace_kinds);
         return 0;
 }
 

@@ -17,6 +17,18 @@ void complain(const char *format, ...) {
         va_end(args);
 }
 
+void complain_unlisted(const char *kind, const char *text, const char *const *words) {
+        const char *near = nearest_word(text, words);
+
+        fprintf(stderr, "bfctl: unknown %s \"%s\" (", kind, text);
+        if (near)
+                fprintf(stderr, "did you mean \"%s\"? ", near);
+        fputs("there are ", stderr);
+        for (size_t i = 0; words[i]; i++)
+                fprintf(stderr, "%s%s", i == 0 ? "" : words[i + 1] ? ", " : " and ", words[i]);
+        fputs("; see bfctl --help)\n", stderr);
+}
+
 void complain_unknown(const char *kind, const char *text, const char *prefix, const char *const *words) {
         size_t n = strlen(prefix);
         const char *near = nearest_word(strncmp(text, prefix, n) == 0 ? text + n : text, words);

@@ -217,6 +217,8 @@ bad() {
         [[ ${lines[1]} == *"$dir/other" ]]
         bad files --sort siez
         says 'unknown column "siez" (did you mean "size"?'
+        bad peers --sort nosuch
+        says 'unknown column "nosuch" (there are pid, uid, files, mappings, mapped, faults, waiting, age and command; see bfctl --help)'
         bad status --sort size
         says '--sort is not for "status"'
 }

@@ -183,7 +183,7 @@ valid_lines() {
                 [[ $stderr == bfctl:*--help* ]]
         done
         run "$BFCTL_PROGRAM" trace --kind falt
-        says 'unknown kind "falt" (did you mean "fault"?'
+        says 'unknown kind "falt" (did you mean "fault"? there are fault and state; '
         start_daemon
         run "$BFCTL_PROGRAM" trace --file "$dir/nosuch" 1
         [ "$status" -eq 1 ]
