@@ -10,6 +10,9 @@
 #include "errmsg.h"
 #include "lines.h"
 
+/* How the kernel ends the path of a file that was removed. */
+#define LINES_REMOVED " (deleted)"
+
 /* --- asking ------------------------------------------------------------------------------------------------------------------------------------- */
 
 int file_lines_ask(struct bf_client *client, struct file_lines *ret) {
@@ -153,13 +156,31 @@ void peer_lines_rate(struct peer_lines *now, const struct peer_lines *before, do
 
 /* --- names -------------------------------------------------------------------------------------------------------------------------------------- */
 
+static bool path_is(const char *path, const char *name) {
+        const char *last = strrchr(path, '/');
+
+        return strcmp(path, name) == 0 || (last && strcmp(last + 1, name) == 0);
+}
+
+/* What the path was before the file was removed; the kernel adds a word to it then. */
+static bool path_was(const char *path, const char *name) {
+        size_t n = strlen(path), n_added = strlen(LINES_REMOVED);
+        char before[REPORT_PATH_MAX];
+
+        if (n <= n_added || n >= sizeof(before) || strcmp(path + n - n_added, LINES_REMOVED) != 0)
+                return false;
+        snprintf(before, sizeof(before), "%.*s", (int) (n - n_added), path);
+        return path_is(before, name);
+}
+
 bool file_line_is(const struct file_line *line, const char *name) {
-        const char *path = line->file.path, *last = strrchr(path, '/');
         struct stat stat_buf;
 
-        if (strcmp(path, name) == 0 || (last && strcmp(last + 1, name) == 0))
+        if (path_is(line->file.path, name))
                 return true;
-        return stat(name, &stat_buf) == 0 && stat_buf.st_dev == line->file.device && stat_buf.st_ino == line->file.inode;
+        if (stat(name, &stat_buf) == 0)
+                return stat_buf.st_dev == line->file.device && stat_buf.st_ino == line->file.inode;
+        return path_was(line->file.path, name); /* and no other file has its name now */
 }
 
 /* --- processes ---------------------------------------------------------------------------------------------------------------------------------- */

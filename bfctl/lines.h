@@ -46,7 +46,8 @@ void peer_lines_fini(struct peer_lines *lines);
 void file_lines_rate(struct file_lines *now, const struct file_lines *before, double seconds);
 void peer_lines_rate(struct peer_lines *now, const struct peer_lines *before, double seconds);
 
-/* Is that what the user means by a file's name: its path, or the last part of it, or a name that leads there? */
+/* Is that what the user means by a file's name: its path, or the last part of it, also of a file that was
+ * removed, or a name that leads there? */
 bool file_line_is(const struct file_line *line, const char *name);
 
 /* The connection with that number, or NULL. */

@@ -410,6 +410,11 @@ says_who_waits() {
         [ "$(field resident_bytes)" = 4096 ]
         [ "$(field dirty_bytes)" = 4096 ]
         [ "$(field evictions)" = 5 ]
+        rm "$dir/other" "$dir/link"
+        for name in other "$dir/other" "other (deleted)" "$dir/other (deleted)"; do
+                run "$BFCTL_PROGRAM" reclaim --file "$name"
+                [ "$output" = "reclaimed 0 B (0 bytes)" ]
+        done
         run --separate-stderr "$BFCTL_PROGRAM" reclaim --file nosuch
         [ "$status" -eq 1 ]
         [[ $stderr == 'bfctl: no file "nosuch" is open'* ]]
