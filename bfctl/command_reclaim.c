@@ -85,10 +85,10 @@ static int reclaim_select_peer(struct bfctl *bfctl, struct file_lines *files) {
         for (size_t i = 0; r == 0 && i < files->n; i++)
                 if (reclaim_peer_has(&handles, &peers, bfctl->peer, files->lines[i].file.number))
                         files->lines[n++] = files->lines[i];
-        if (r == 0 && !peer_lines_have(&peers, bfctl->peer))
-                r = errmsg_set(-ENOENT, "no client has the pid %d (see bfctl peers)", (int) bfctl->peer);
-        if (r == 0)
+        if (r == 0) {
                 answer_fini(&handles);
+                r = peer_lines_need(&peers, bfctl->peer);
+        }
         peer_lines_fini(&peers);
         files->n = n;
         return r;

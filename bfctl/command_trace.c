@@ -301,6 +301,8 @@ int command_trace(struct bfctl *bfctl) {
         r = trace_name(&view);
         if (r == 0)
                 r = trace_begin(&view, &fd);
+        if (r == 0 && bfctl->peer)
+                r = peer_lines_need(&view.peers, bfctl->peer);
         if (r == 0) {
                 patience_end();
                 trace_catch(SIGINT);
@@ -309,8 +311,9 @@ int command_trace(struct bfctl *bfctl) {
                 if (bfctl->operand && seconds_parse(bfctl->operand, &usec) == 0)
                         view.end_nsec = trace_clock(CLOCK_MONOTONIC) + usec * 1000;
                 r = trace_loop(&view, fd);
-                close(fd);
         }
+        if (fd >= 0)
+                close(fd);
         file_lines_fini(&view.files);
         peer_lines_fini(&view.peers);
         return r;

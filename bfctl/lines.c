@@ -191,9 +191,9 @@ pid_t peer_lines_pid(const struct peer_lines *lines, uint64_t id) {
         return line ? line->peer.pid : 0;
 }
 
-bool peer_lines_have(const struct peer_lines *lines, pid_t pid) {
+int peer_lines_need(const struct peer_lines *lines, pid_t pid) {
         for (size_t i = 0; i < lines->n; i++)
                 if (lines->lines[i].peer.pid == pid)
-                        return true;
-        return false;
+                        return 0;
+        return errmsg_set(-ENOENT, "no client has the pid %d (see bfctl peers)", (int) pid);
 }

@@ -56,7 +56,7 @@ const struct peer_line *peer_lines_find(const struct peer_lines *lines, uint64_t
 /* The pid of the connection with that number; 0: it is not there, or not to be seen. */
 pid_t peer_lines_pid(const struct peer_lines *lines, uint64_t id);
 
-/* Is the process a client? */
-bool peer_lines_have(const struct peer_lines *lines, pid_t pid);
+/* 0, or -ENOENT: the process is no client. */
+int peer_lines_need(const struct peer_lines *lines, pid_t pid);
 
 #endif

@@ -188,4 +188,7 @@ valid_lines() {
         run "$BFCTL_PROGRAM" trace --file "$dir/nosuch" 1
         [ "$status" -eq 1 ]
         says "no file \"$dir/nosuch\" is open or to be found"
+        run "$BFCTL_PROGRAM" trace --peer 1 1
+        [ "$status" -eq 1 ]
+        says 'no client has the pid 1 (see bfctl peers)'
 }
