@@ -116,7 +116,8 @@ const char *bf_errmsg(void);
 
 #define BF_SHARED (1u << 0) /* join the one shared fileh of this file: writes are seen by all its users at once, as with mmap(MAP_SHARED) */
 #define BF_HUGE (1u << 1)   /* 2 MiB huge pages from the host's reserve (vm.nr_hugepages); -ENOMEM if it has none */
-#define BF_DIRECT (1u << 2) /* direct I/O, so that the page cache holds no second copy; where the file system has none, as without it */
+#define BF_DIRECT (1u << 2) /* direct I/O, so that the page cache holds no second copy; where the file system has none, as without it;
+                             * -EINVAL for what is not a file or block device of this host */
 
 struct bf_open_opts {
         uint32_t size;       /* sizeof(struct bf_open_opts) */
@@ -128,7 +129,8 @@ struct bf_open_opts {
 /*
  * Opens a regular file or block device as a big file. opts may be NULL (all zeros). *ret is freed by bf_close().
  *
- * oflag: O_RDONLY or O_RDWR; O_CREAT makes an empty file (mode 0666 less the umask), to be given a size by bf_resize(). Others: -EINVAL.
+ * oflag: O_RDONLY or O_RDWR; O_CREAT makes an empty file (mode 0666 less the umask), to be given a size by bf_resize(), and is for paths alone; O_CLOEXEC changes nothing,
+ * as it is always so. Others: -EINVAL.
  * The file is opened here, by this process, with its rights; the daemon gets the descriptor.
  * "ops:NAME" is no path, but a file that a process serves (bf_open_ops()): -ENOENT if none does whose files this user may open.
  *
@@ -141,7 +143,7 @@ struct bf_open_opts {
  *
  * What open(2) says (-ENOENT, -EACCES, …); -EISDIR a directory; -ENODEV a pipe, socket or other thing that is no regular file or block device;
  * of an NBD server -EPERM it is not allowed, -EROFS it is read-only, or why it cannot be connected to;
- * -EINVAL unknown flags, or a block size that is no power of two from 4096 to 2 MiB; -EBUSY a user of the shared fileh holds locks on its memory, which no
+ * -EINVAL other flags, BF_DIRECT for what is no path, or a block size that is no power of two from 4096 to 2 MiB; -EBUSY a user of the shared fileh holds locks on its memory, which no
  * program has a reason to; -ENOMEM; -EMFILE this process has too many handles;
  * -EUSERS this user has, in all his processes.
  */
@@ -294,7 +296,7 @@ struct bf_file_ops {
  * A thread in one of these functions that would have to wait for the same file gets an error instead where that can be seen: SIGBUS with EDEADLK for a page that
  * is not in RAM, -EDEADLK from bf_load(), bf_writeout() and bf_close().
  *
- * -EINVAL no load, or a name or block size that cannot be; -EEXIST this user serves a file of that name; -EFBIG; -EUSERS he serves too many (256); others as of bf_open().
+ * -EINVAL no load, a name or block size that cannot be, or BF_DIRECT; -EEXIST this user serves a file of that name; -EFBIG; -EUSERS he serves too many (256); others as of bf_open().
  * On failure nothing is released.
  */
 int bf_open_ops(struct bf_client *client, const struct bf_file_ops *ops, void *file, uint64_t size, const struct bf_open_opts *opts,

@@ -42,7 +42,7 @@ int backing_open(const char *path, int oflag, int *ret_fd) {
         int fd, r;
 
         if (oflag & ~(O_ACCMODE | O_CREAT) || (oflag & O_ACCMODE) == O_WRONLY || (oflag & O_ACCMODE) == O_ACCMODE)
-                return errmsg_set(-EINVAL, "cannot open " ERRMSG_NAME ": the flags may be O_RDONLY or O_RDWR, and O_CREAT, but no others", path);
+                return errmsg_set(-EINVAL, "cannot open " ERRMSG_NAME ": the flags may be O_RDONLY or O_RDWR, O_CREAT and O_CLOEXEC, but no others", path);
         if (stat(path, &st) == 0) {
                 r = backing_check_kind(st.st_mode, path);
                 if (r < 0)

@@ -33,7 +33,7 @@ int named_open(const char *name, int oflag, int *ret_fd) {
         int fd, r;
 
         if (oflag != O_RDONLY && oflag != O_RDWR)
-                return errmsg_set(-EINVAL, "cannot open " ERRMSG_NAME ": the flags may be O_RDONLY or O_RDWR, but no others", name);
+                return errmsg_set(-EINVAL, "cannot open " ERRMSG_NAME ": the flags may be O_RDONLY or O_RDWR, and O_CLOEXEC, but no others", name);
         if (strlen(name) > WIRE_NAME_MAX)
                 return errmsg_fail(-ENAMETOOLONG, NULL, "cannot open %s", name);
         fd = memfd_create("bigfile-name", MFD_CLOEXEC | MFD_ALLOW_SEALING);

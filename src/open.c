@@ -56,7 +56,9 @@ static int open_named(struct bf_client *client, const char *path, int oflag, con
         struct opener_file file = { .name = path, .is_named = true, .is_readonly = oflag == O_RDONLY };
         int r;
 
-        r = named_open(path, oflag, &file.fd);
+        r = opener_check_not_direct(opts, path);
+        if (r == 0)
+                r = named_open(path, oflag, &file.fd);
         return r < 0 ? r : opener_open(client, &file, opts, ret);
 }
 
@@ -68,6 +70,7 @@ int bf_open(struct bf_client *client, const char *path, int oflag, const struct 
         r = client_check(client);
         if (r < 0)
                 return r;
+        oflag &= ~O_CLOEXEC; /* it is always so */
         if (open_ops_is_name(path))
                 return open_ops_by_name(client, path, oflag, opts, ret);
         r = open_parse_file_opts(opts, &o);

@@ -68,10 +68,12 @@ int open_ops_by_name(struct bf_client *client, const char *path, int oflag, cons
         int r;
 
         if (oflag != O_RDONLY && oflag != O_RDWR)
-                return errmsg_set(-EINVAL, "cannot open " ERRMSG_NAME ": the flags may be O_RDONLY or O_RDWR, but no others", path);
+                return errmsg_set(-EINVAL, "cannot open " ERRMSG_NAME ": the flags may be O_RDONLY or O_RDWR, and O_CLOEXEC, but no others", path);
         r = opener_parse_opts(opts, &o);
         if (r == 0 && o.name)
                 r = errmsg_set(-EINVAL, "bf_open_opts.name is for bf_open_ops() alone");
+        if (r == 0)
+                r = opener_check_not_direct(&o, path);
         if (r == 0)
                 r = open_ops_look_up(client, path, &file, &block_size);
         if (r < 0)
@@ -147,6 +149,8 @@ int bf_open_ops(struct bf_client *client, const struct bf_file_ops *ops, void *f
         r = client_check(client);
         if (r == 0)
                 r = opener_parse_opts(opts, &o);
+        if (r == 0)
+                r = opener_check_not_direct(&o, "a served file");
         if (r == 0)
                 r = open_ops_params(ops, size, &o, &params);
         if (r == 0)

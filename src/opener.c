@@ -46,6 +46,12 @@ int opener_set_block_size(struct bf_open_opts *opts) {
         return 0;
 }
 
+int opener_check_not_direct(const struct bf_open_opts *opts, const char *name) {
+        if (opts->flags & BF_DIRECT)
+                return errmsg_set(-EINVAL, "cannot open " ERRMSG_NAME ": BF_DIRECT is for files and block devices of this host alone", name);
+        return 0;
+}
+
 static uint32_t opener_wire_flags(const struct bf_fileh *fileh, const struct bf_open_opts *opts) {
         return (opts->flags & BF_SHARED ? WIRE_OPEN_SHARED : 0) | (opts->flags & BF_HUGE ? WIRE_OPEN_HUGE : 0) |
                (fileh->is_readonly ? WIRE_OPEN_READONLY : 0) | (fileh->is_named ? WIRE_OPEN_NAMED : 0);

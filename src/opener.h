@@ -16,6 +16,9 @@ int opener_parse_opts(const struct bf_open_opts *opts, struct bf_open_opts *ret_
 /* The block size of a handle, which is its page size, if none was given; and whether it can be one. */
 int opener_set_block_size(struct bf_open_opts *opts);
 
+/* -EINVAL where direct I/O is asked for: no descriptor of that file is opened here. */
+int opener_check_not_direct(const struct bf_open_opts *opts, const char *name);
+
 /* What a handle is of. */
 struct opener_file {
         int fd; /* taken, also on failure */

@@ -43,6 +43,7 @@ static const struct bad_open bad_opens[] = {
         { "data", O_WRONLY, {}, -EINVAL },
         { "data", O_RDWR | O_APPEND, {}, -EINVAL },
         { "data", O_RDWR | O_TRUNC, {}, -EINVAL },
+        { "data", O_RDWR | O_EXCL | O_CLOEXEC, {}, -EINVAL },
         { "data", O_RDWR | O_DIRECT, {}, -EINVAL },
         { "data", O_RDWR, { .flags = 1u << 3 }, -EINVAL },
         { "data", O_RDWR, { .flags = 1u << 31 | BF_SHARED }, -EINVAL },
@@ -96,7 +97,7 @@ static void test_open_loads_nothing(void **state) {
         struct bf_client *client = start(rig);
         struct bf_fileh *fileh;
 
-        assert_int_equal(bf_open(client, rig_identity(rig, "data", 8), O_RDONLY, NULL, &fileh), 0);
+        assert_int_equal(bf_open(client, rig_identity(rig, "data", 8), O_RDONLY | O_CLOEXEC, NULL, &fileh), 0);
         assert_states(fileh, 0, "EEEEEEEE");
         assert_int_equal(bf_page_state(fileh, 8 * RIG_PAGE), -ENXIO);
         assert_int_equal(rig_stat(fileh).block_size, 4096);

@@ -234,6 +234,21 @@ static void test_nothing_is_allowed_by_default(void **state) {
         assert_refused(rig_client(rig), server->uri, O_RDWR, -EPERM, "--allow-nbd");
 }
 
+/* Only where the daemon as a whole is to use direct I/O does it not matter. */
+static void test_no_direct_io(void **state) {
+        const struct bf_open_opts opts = { .size = sizeof(opts), .flags = BF_DIRECT };
+        struct rig *rig = rig_here(state);
+        struct nbdserver *server = rig_nbdkit(rig, (const char *[]) { "memory", "1M", NULL });
+        struct bf_client *client;
+        struct bf_fileh *fileh;
+
+        rig_daemon(rig, "--pool", "4M", "--direct-io", "yes", "--allow-nbd", "nbd+unix://", NULL);
+        client = rig_client(rig);
+        assert_int_equal(bf_open(client, server->uri, O_RDWR, &opts, &fileh), -EINVAL);
+        assert_non_null(strstr(bf_errmsg(), "BF_DIRECT"));
+        assert_int_equal(open_nbd(client, server->uri, O_RDWR, &fileh), 0);
+}
+
 static void test_what_is_not_listed_is_refused(void **state) {
         struct rig *rig = rig_here(state);
         struct nbdserver *server = rig_nbdkit(rig, (const char *[]) { "memory", "1M", NULL });
@@ -303,7 +318,7 @@ static void test_it_cannot_grow(void **state) {
         struct bf_fileh *fileh;
 
         assert_int_equal(open_nbd(client, server->uri, O_RDWR | O_CREAT, &fileh), -EINVAL);
-        assert_int_equal(open_nbd(client, server->uri, O_RDWR, &fileh), 0);
+        assert_int_equal(open_nbd(client, server->uri, O_RDWR | O_CLOEXEC, &fileh), 0);
         assert_int_equal(bf_resize(fileh, 2 << 20), -EOPNOTSUPP);
 }
 
@@ -320,6 +335,7 @@ int main(void) {
                 RIG_TEST(test_a_hung_server_stops_nobody_else),
                 RIG_TEST(test_tls_with_a_key),
                 RIG_TEST(test_nothing_is_allowed_by_default),
+                RIG_TEST(test_no_direct_io),
                 RIG_TEST(test_what_is_not_listed_is_refused),
                 RIG_TEST(test_a_private_daemon_allows_all),
                 RIG_TEST(test_read_only),

@@ -332,6 +332,10 @@ static void test_arguments(void **state) {
         assert_int_equal(bf_open_ops(client, &none, file, RIG_PAGE, NULL, &fileh), -EINVAL);
         assert_int_equal(bf_open_ops(client, &reads, file, RIG_PAGE, &opts, &fileh), -EINVAL);
         opts.block_size = 0;
+        opts.flags = BF_DIRECT;
+        assert_int_equal(bf_open_ops(client, &reads, file, RIG_PAGE, &opts, &fileh), -EINVAL);
+        assert_non_null(strstr(bf_errmsg(), "BF_DIRECT"));
+        opts.flags = 0;
         opts.name = "";
         assert_int_equal(bf_open_ops(client, &reads, file, RIG_PAGE, &opts, &fileh), -EINVAL);
         setenv("BIGFILED_OPS_THREADS", "0", 1);

@@ -203,13 +203,16 @@ static void test_read_only(void **state) {
 static void test_names(void **state) {
         struct scene scene = start(rig_here(state));
         struct opsfile *file = opsfile_new(RIG_PAGE, RIG_PAGE);
-        struct bf_open_opts opts = { .size = sizeof(opts), .name = "table" };
+        struct bf_open_opts opts = { .size = sizeof(opts), .name = "table" }, direct = { .size = sizeof(direct), .flags = BF_DIRECT };
         struct bf_fileh *fileh;
 
         assert_int_equal(bf_open(scene.client, "ops:nothing", O_RDWR, NULL, &fileh), -ENOENT);
         assert_int_equal(bf_open(scene.client, "ops:", O_RDWR, NULL, &fileh), -ENOENT);
         assert_int_equal(bf_open(scene.client, "ops:table", O_RDWR | O_CREAT, NULL, &fileh), -EINVAL);
         assert_int_equal(bf_open(scene.client, "ops:table", O_RDWR, &opts, &fileh), -EINVAL);
+        assert_int_equal(bf_open(scene.client, "ops:table", O_RDWR, &direct, &fileh), -EINVAL);
+        assert_non_null(strstr(bf_errmsg(), "BF_DIRECT"));
+        assert_int_equal(bf_open(scene.client, "ops:table", O_RDWR | O_CLOEXEC, NULL, &fileh), 0);
         assert_int_equal(bf_open_ops(scene.client, &opsfile_ops, file, RIG_PAGE, &opts, &fileh), -EEXIST);
         assert_non_null(strstr(bf_errmsg(), "table"));
         opts.name = "another";
