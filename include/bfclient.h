@@ -190,6 +190,7 @@ int bf_munmap(void *addr);
  * Stores dirty pages, marks them as stored, or both. STORE and MARKSTORED apart make a two-phase commit: after STORE alone pages are still dirty.
  * A page written by another thread meanwhile stays dirty; what is stored of a page is its content at one moment.
  * Pages that become dirty after the call began are not its business. A second writeout of the handle waits for the first.
+ * STORE | SYNC flushes the file also when nothing is dirty, and with it what earlier writeouts have stored.
  *
  * -EINVAL neither STORE nor MARKSTORED, SYNC without STORE, or an unknown flag; -EBADF a read-only handle; an error of the file (-EIO, -ENOSPC, …):
  * pages before the failing one are stored (and marked if asked), that one and all after it are still dirty. -EBUSY: another user of a BF_SHARED
