@@ -14,6 +14,7 @@
 #include "health.h"
 #include "json.h"
 #include "line_json.h"
+#include "look.h"
 #include "patience.h"
 #include "size.h"
 #include "snapshot.h"
@@ -21,6 +22,10 @@
 
 #define TOP_SECONDS_MAX 3600
 #define TOP_USEC_USUAL 1000000u
+
+/* An answer takes that long only if something is wrong; from then on it is said, so often. */
+#define TOP_ANSWER_USEC 1000000u
+#define TOP_SILENT_USEC 200000u
 
 /* A terminal as wide as this has room for all columns. */
 #define TOP_WIDE 132
@@ -37,7 +42,9 @@ enum top_table {
 struct top {
         struct bfctl *bfctl;
         uint64_t usec; /* between two looks */
+        struct look look;
         struct snapshot now;
+        bool has_now;
         enum top_table shown;
         const struct column *sorts[N_TOP_TABLES]; /* by which each is sorted */
         unsigned rows;
@@ -51,6 +58,11 @@ static const struct columns *const top_columns[N_TOP_TABLES] = {
 
 /* --- drawing ------------------------------------------------------------------------------------------------------------------------------------ */
 
+static bool top_is_gone(const struct top *top) {
+        return !session_is_connected(&top->bfctl->client->session);
+}
+
+/* What is below this line is old while there is no answer. */
 static void top_draw_health(const struct top *top) {
         struct health health[HEALTH_MAX];
         unsigned n = health_look(&top->now.stats, health);
@@ -58,7 +70,11 @@ static void top_draw_health(const struct top *top) {
 
         term_write(TERM_BOLD, "bigfiled");
         term_write(TERM_PLAIN, " up %s: ", figures_age(top->now.stats.uptime_nsec, age));
-        term_write(n > 0 ? TERM_BAD : TERM_GOOD, "%s", n > 0 ? health[0].text : "healthy");
+        if (top->look.is_pending)
+                term_write(TERM_BAD, "no answer for %" PRIu64 " s%s", look_silent_nsec(&top->look) / 1000000000,
+                           top_is_gone(top) ? ": it is gone; waiting for another" : "");
+        else
+                term_write(n > 0 ? TERM_BAD : TERM_GOOD, "%s", n > 0 ? health[0].text : "healthy");
         term_newline();
 }
 
@@ -155,17 +171,25 @@ static void top_sort(struct top *top) {
         columns_sort(top->sorts[TOP_PEERS], top->now.peers.lines, top->now.peers.n, sizeof(struct peer_line));
 }
 
-static int top_look(struct top *top, bool is_first) {
+/* Goes on with the look that is pending, or begins one. 1: there is no answer yet. */
+static int top_look(struct top *top, uint64_t usec) {
         struct snapshot next;
-        int r;
+        int r = 0;
 
-        patience_begin(top->bfctl->socket);
-        r = snapshot_take(top->bfctl->client, is_first ? NULL : &top->now, &next);
-        patience_end();
-        if (r < 0)
+        if (!top->look.is_pending) {
+                patience_begin(top->bfctl->socket);
+                r = look_begin(&top->look, top->bfctl->client);
+        }
+        if (r == 0)
+                r = look_wait(&top->look, usec, &next);
+        if (!top->look.is_pending)
+                patience_end();
+        if (r != 0)
                 return r;
+        snapshot_compare(&next, top->has_now ? &top->now : NULL);
         snapshot_fini(&top->now);
         top->now = next;
+        top->has_now = true;
         return 0;
 }
 
@@ -205,11 +229,13 @@ static int top_loop(struct top *top) {
         do {
                 top_sort(top);
                 top_draw(top);
-                key = term_wait(top->usec);
-                if (key == TERM_SPACE || (key == TERM_NOTHING && !term_take_resize()))
-                        r = top_look(top, false);
-        } while (r == 0 && top_obey(top, key));
-        return r;
+                key = term_wait(top->look.is_pending ? TOP_SILENT_USEC : top->usec);
+                if (top->look.is_pending)
+                        r = top_look(top, 0);
+                else if (key == TERM_SPACE || (key == TERM_NOTHING && !term_take_resize()))
+                        r = top_look(top, TOP_ANSWER_USEC);
+        } while (r >= 0 && top_obey(top, key));
+        return r < 0 ? r : 0;
 }
 
 /* --- for programs ------------------------------------------------------------------------------------------------------------------------------- */
@@ -260,20 +286,36 @@ static void top_json(const struct top *top) {
         json_print_line(json);
 }
 
-/* A line for each look, until it is interrupted, or nobody reads them. */
+static void top_json_silence(const struct top *top) {
+        struct json_object *json = json_new("bfctl.silence/1");
+
+        json_add_text(json, "error", top_is_gone(top) ? "gone" : "no-answer");
+        json_add_real(json, "seconds", (double) look_silent_nsec(&top->look) / 1e9);
+        json_print_line(json);
+}
+
+static void top_sleep(uint64_t usec) {
+        for (uint64_t left = usec, step; left > 0; left -= step) {
+                step = left < 500000 ? left : 500000;
+                (void) usleep((useconds_t) step);
+        }
+}
+
+/* A line for each look, and one for each second without an answer; until it is interrupted, or nobody reads them. */
 static int top_json_loop(struct top *top) {
         int r = 0;
 
-        while (r == 0) {
-                top_sort(top);
-                top_json(top);
+        while (r >= 0) {
+                if (r == 0) {
+                        top_sort(top);
+                        top_json(top);
+                } else
+                        top_json_silence(top);
                 if (fflush(stdout) != 0)
-                        break;
-                for (uint64_t left = top->usec, step; left > 0; left -= step) {
-                        step = left < 500000 ? left : 500000;
-                        (void) usleep((useconds_t) step);
-                }
-                r = top_look(top, false);
+                        return 0;
+                if (r == 0)
+                        top_sleep(top->usec);
+                r = top_look(top, TOP_ANSWER_USEC);
         }
         return r;
 }
@@ -317,10 +359,12 @@ int command_top(struct bfctl *bfctl) {
 
         (void) top_parse(bfctl, &top);
         top.bfctl = bfctl;
-        r = top_look(&top, true);
-        if (r < 0)
-                return r;
-        r = bfctl->as_json ? top_json_loop(&top) : top_in_terminal(&top);
+        do
+                r = top_look(&top, TOP_ANSWER_USEC);
+        while (r > 0); /* patience ends it */
+        if (r == 0)
+                r = bfctl->as_json ? top_json_loop(&top) : top_in_terminal(&top);
+        look_fini(&top.look);
         snapshot_fini(&top.now);
         return r;
 }

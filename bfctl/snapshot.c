@@ -3,7 +3,7 @@
 #include "figures.h"
 #include "snapshot.h"
 
-static void snapshot_compare(struct snapshot *now, const struct snapshot *before) {
+void snapshot_compare(struct snapshot *now, const struct snapshot *before) {
         static const struct file_lines no_files;
         static const struct peer_lines no_peers;
 
@@ -14,7 +14,7 @@ static void snapshot_compare(struct snapshot *now, const struct snapshot *before
         peer_lines_rate(&now->peers, before ? &before->peers : &no_peers, now->seconds);
 }
 
-int snapshot_take(struct bf_client *client, const struct snapshot *before, struct snapshot *ret) {
+int snapshot_take(struct bf_client *client, struct snapshot *ret) {
         struct snapshot now = { .seconds = 0.0 };
         int r;
 
@@ -27,7 +27,6 @@ int snapshot_take(struct bf_client *client, const struct snapshot *before, struc
                 snapshot_fini(&now);
                 return r;
         }
-        snapshot_compare(&now, before);
         *ret = now;
         return 0;
 }

@@ -14,8 +14,12 @@ struct snapshot {
         struct peer_lines peers;
 };
 
-/* before: NULL for the first. */
-int snapshot_take(struct bf_client *client, const struct snapshot *before, struct snapshot *ret);
+/* Without what snapshot_compare() adds. */
+int snapshot_take(struct bf_client *client, struct snapshot *ret);
+
+/* What has happened since; before: NULL for the first. */
+void snapshot_compare(struct snapshot *now, const struct snapshot *before);
+
 void snapshot_fini(struct snapshot *snapshot);
 
 #endif
