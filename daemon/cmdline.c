@@ -13,6 +13,7 @@
 #include "log.h"
 #include "nearest.h"
 #include "options_show.h"
+#include "settle.h"
 
 #define CMDLINE_WHERE "the command line"
 
@@ -180,6 +181,7 @@ enum cmdline_result cmdline_read_again(int argc, char **argv, struct options *re
         if (cmdline_parse(argc, argv, &cmdline, ret) == 0)
                 result = cmdline.is_answered ? CMDLINE_DONE : cmdline_read_config(argc, argv, &cmdline, ret);
         if (result == CMDLINE_RUN && cmdline.checks) {
+                settle_warn(ret);
                 if (!cmdline.is_quiet)
                         options_show(ret);
                 result = CMDLINE_DONE;

@@ -257,6 +257,7 @@ static int main_build(struct daemon *d) {
 
         main_raise_descriptor_limit();
         settle_limits(&d->options);
+        settle_warn(&d->options);
         commons_init(&d->commons, d->options.pool_bytes, &d->options.limits);
         d->commons.served.is_group = d->options.served_group;
         main_open_spill_dir(d);

@@ -71,10 +71,10 @@ const struct option_row options_table[] = {
 
 _Static_assert(sizeof(options_table) / sizeof(options_table[0]) <= OPTIONS_MAX, "options_table");
 
-static uint64_t options_quarter_of_ram(void) {
+uint64_t options_ram(void) {
         long pages = sysconf(_SC_PHYS_PAGES), page_size = sysconf(_SC_PAGESIZE);
 
-        return pages > 0 && page_size > 0 ? (uint64_t) pages * (uint64_t) page_size / 4 : UINT64_C(1) << 30;
+        return pages > 0 && page_size > 0 ? (uint64_t) pages * (uint64_t) page_size : UINT64_C(4) << 30;
 }
 
 /* That this process may run on, and not more than bring something. */
@@ -92,7 +92,7 @@ static void *options_field(struct options *options, const struct option_row *row
 void options_init(struct options *options) {
         *options = (struct options) {
                 .socket_group = (gid_t) -1,
-                .pool_bytes = options_quarter_of_ram(),
+                .pool_bytes = options_ram() / 4,
                 .n_pagers = options_cpus(),
                 .spill_bytes = UINT64_MAX,
                 .pager.spill_dir_fd = -1,

@@ -71,6 +71,9 @@ struct option_row {
 /* A row without key ends it. */
 extern const struct option_row options_table[];
 
+/* Of the host, bytes; 4 GiB, if it does not say. */
+uint64_t options_ram(void);
+
 /* All fallbacks. */
 void options_init(struct options *options);
 void options_fini(struct options *options);

@@ -77,6 +77,7 @@ bool reload_run(const struct reload *reload) {
                 return false;
         }
         settle_limits(&next);
+        settle_warn(&next);
         if (reload_take_over(reload->options, &next) == 0)
                 log_each(LOG_LEVEL_INFO, "the configuration was read again: nothing of what is in force has changed");
         reload_apply(reload, spill_bytes_before);

@@ -4,8 +4,10 @@
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 
+#include "log.h"
 #include "options.h"
 #include "settle.h"
+#include "size.h"
 
 static uint64_t settle_n_descriptors(void) {
         struct rlimit limit;
@@ -21,6 +23,16 @@ void settle_limits(struct options *options) {
         for (unsigned i = 0; i < N_ACCOUNT_ITEMS; i++)
                 if (options->limits.max[i] == 0)
                         options->limits.max[i] = options->private_fd >= 0 ? ACCOUNT_NO_LIMIT : limits.max[i];
+}
+
+/* It may be meant (a guest whose RAM is to grow, say), so it is no error. A private daemon's stderr is its client's, who is not to find our words there. */
+void settle_warn(const struct options *options) {
+        char pool[SIZE_TEXT_MAX], ram[SIZE_TEXT_MAX];
+        uint64_t ram_bytes = options_ram();
+
+        if (options->private_fd < 0 && options->pool_bytes > ram_bytes)
+                log_each(LOG_LEVEL_WARNING, "the pool may take %s, but there are %s of RAM: before it is full the host swaps, or kills processes (see --pool)",
+                         size_format(options->pool_bytes, pool), size_format(ram_bytes, ram));
 }
 
 /* A part of what is free, as others use that disk, too. */

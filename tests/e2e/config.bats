@@ -171,6 +171,23 @@ in_force() {
         [ ! -e "$socket" ]
 }
 
+@test "a pool larger than the RAM is no error, but is told" {
+        config 'pool = 900T'
+        check_config
+        [ "$status" -eq 0 ]
+        [ "${#stderr_lines[@]}" -eq 1 ]
+        [[ $stderr == *'pool may take 900.0 TiB, but there are '*' of RAM'* ]]
+        config 'pool = 2M'
+        check_config
+        [ -z "$stderr" ]
+        start_daemon --pool 900T
+        grep -q 'pool may take 900.0 TiB' "$dir/log"
+        truncate -s 8192 "$dir/file"
+        run --separate-stderr "$BFSAY_PROGRAM" "spawn:pool=900T" "open $dir/file rw"
+        [ "$status" -eq 0 ]
+        [ -z "$stderr" ]
+}
+
 @test "--config none reads none; a private daemon reads none and wants none" {
         run "$BIGFILED_PROGRAM" --check-config --config none
         [ "$status" -eq 0 ]
