@@ -1,127 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Files that one process serves and others open by their name: who may, what each sees, what happens when the one that serves goes, and comes again; rules 18, 29. */
+/* Files that one process serves and others open by their name: what each sees, what happens when the one that serves goes, and comes again; rules 18, 29. */
 
 #include <errno.h>
-#include <grp.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "opsfile.h"
+#include "opsserver.h"
 #include "rig.h"
 #include "watchdog.h"
 
-#define N_PAGES 64
-#define OTHER_UID 10001
-#define THIRD_UID 10002
-
-/* --- a process that serves ---------------------------------------------------------------------------------------------------------------------- */
-
-/* What it is asked to do: a page in the upper bits, and one of these. It answers each with a number. */
-enum wish {
-        WISH_PEEK,    /* word 1 of the page as it is in the file */
-        WISH_HOLD,    /* loads of that page are held */
-        WISH_WAIT,    /* until one is */
-        WISH_CLOSE,   /* serves no more */
-        WISH_REOPEN,  /* serves the same again */
-        WISH_N_CALLS, /* since it was last asked */
-        WISH_FORK,    /* a child that stays: its number */
-        WISH_END,
-        N_WISHES,
-};
-
-struct server {
-        struct rig *rig;
-        const char *address;
-        uid_t uid; /* 0: as it is */
-        uint64_t block_size; /* 0: pages */
-};
-
-static struct bf_fileh *serve(struct bf_client *client, struct opsfile *file) {
-        const struct bf_open_opts opts = { .size = sizeof(opts), .block_size = file->block_size, .name = "table" };
-        struct bf_fileh *fileh = NULL;
-
-        CHILD_CHECK(bf_open_ops(client, &opsfile_ops, file, file->size, &opts, &fileh) == 0);
-        return fileh;
-}
-
-static uint64_t n_calls(struct opsfile *file) {
-        unsigned n = file->n_log;
-
-        (void) opsfile_log(file);
-        return n;
-}
-
-static int serve_main(int line, void *arg) {
-        const struct server *server = arg;
-        struct opsfile *file = opsfile_new(N_PAGES * RIG_PAGE, server->block_size ? server->block_size : RIG_PAGE);
-        struct bf_client *client;
-        struct bf_fileh *fileh;
-        uint64_t wish;
-
-        if (child_hear(line) == CHILD_GONE)
-                return 1;
-        if (server->uid)
-                child_become(server->uid);
-        CHILD_CHECK(bf_connect(&client, server->address) == 0);
-        fileh = serve(client, file);
-        child_say(line, 0);
-        while ((wish = child_hear(line)) != CHILD_GONE && wish != WISH_END) {
-                uint64_t page = wish / N_WISHES, answer = 0;
-
-                switch ((enum wish)(wish % N_WISHES)) {
-                case WISH_PEEK:
-                        answer = *opsfile_word(file, page * RIG_PAGE + 8);
-                        break;
-                case WISH_HOLD:
-                        opsfile_hold(file, OPSFILE_LOAD, page);
-                        break;
-                case WISH_WAIT:
-                        opsfile_wait(file, OPSFILE_LOAD, 1);
-                        break;
-                case WISH_CLOSE:
-                        CHILD_CHECK(bf_close(fileh) == 0 && opsfile_n_releases(file) == 1);
-                        break;
-                case WISH_REOPEN:
-                        file->n_releases = 0;
-                        fileh = serve(client, file);
-                        break;
-                case WISH_N_CALLS:
-                        answer = n_calls(file);
-                        break;
-                case WISH_FORK:
-                        answer = (uint64_t) fork();
-                        if (answer == 0)
-                                for (;;)
-                                        pause();
-                        break;
-                default:
-                        break;
-                }
-                child_say(line, answer);
-        }
-        bf_disconnect(client);
-        return opsfile_n_releases(file) == 1 ? 0 : 1;
-}
-
-static uint64_t ask(const struct child *child, enum wish wish, uint64_t page) {
-        child_say(child->line, page * N_WISHES + wish);
-        return child_hear(child->line);
-}
-
-/* It is made before this process has threads, and connects when it is told to. */
-static struct child *new_server(struct rig *rig, struct server *server) {
-        server->rig = rig;
-        server->address = rig_address(rig);
-        return rig_child(rig, serve_main, server);
-}
-
-static void begin(const struct child *child) {
-        child_say(child->line, 0);
-        assert_int_equal(child_hear(child->line), 0);
-}
+#define N_PAGES OPSSERVER_PAGES
 
 /* --- one that opens ----------------------------------------------------------------------------------------------------------------------------- */
 
@@ -135,14 +26,14 @@ struct scene {
 };
 
 static struct scene start(struct rig *rig) {
-        static struct server server;
+        static struct opsserver server;
         struct scene scene = { .rig = rig };
 
         rig_daemon(rig, "--pool", "64M", NULL);
-        server = (struct server) { .uid = 0 };
-        scene.server = new_server(rig, &server);
-        scene.successor = new_server(rig, &server);
-        begin(scene.server);
+        server = (struct opsserver) { .uid = 0 };
+        scene.server = opsserver_new(rig, &server);
+        scene.successor = opsserver_new(rig, &server);
+        opsserver_begin(scene.server);
         scene.client = rig_client(rig);
         assert_int_equal(bf_open(scene.client, "ops:table", O_RDWR, NULL, &scene.fileh), 0);
         scene.map = rig_map(scene.fileh, 0, N_PAGES);
@@ -156,11 +47,11 @@ static void test_another_process_serves(void **state) {
         assert_int_equal(*rig_word(scene.map, 10, 0), 10);
         *rig_word(scene.map, 11, 1) = 77;
         assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), 0);
-        assert_int_equal(ask(scene.server, WISH_PEEK, 11), 77);
-        assert_int_equal(ask(scene.server, WISH_N_CALLS, 0), 3);
+        assert_int_equal(opsserver_ask(scene.server, OPSSERVER_PEEK, 11), 77);
+        assert_int_equal(opsserver_ask(scene.server, OPSSERVER_N_CALLS, 0), 3);
         assert_int_equal(rig_stat(scene.fileh).size, N_PAGES * RIG_PAGE);
         rig_disconnect(scene.rig, scene.client);
-        child_say(scene.server->line, WISH_END);
+        child_say(scene.server->line, OPSSERVER_END);
         assert_int_equal(child_wait(scene.server), 0);
 }
 
@@ -179,9 +70,9 @@ static void test_isolated_and_shared(void **state) {
         *rig_word(maps[1], 5, 1) = 2;
         assert_int_equal(*rig_word(maps[0], 5, 1), 5);
         assert_int_equal(*rig_word(maps[2], 5, 1), 2);
-        assert_int_equal(ask(scene.server, WISH_N_CALLS, 0), 3);
+        assert_int_equal(opsserver_ask(scene.server, OPSSERVER_N_CALLS, 0), 3);
         assert_int_equal(bf_writeout(others[2], RIG_STORE_MARK), 0);
-        assert_int_equal(ask(scene.server, WISH_PEEK, 5), 2);
+        assert_int_equal(opsserver_ask(scene.server, OPSSERVER_PEEK, 5), 2);
         assert_int_equal(*rig_word(maps[0], 5, 1), 5);
         assert_int_equal(bf_invalidate(others[0], 5 * RIG_PAGE, 1), 0);
         assert_int_equal(*rig_word(maps[0], 5, 1), 2);
@@ -245,9 +136,9 @@ static void test_server_dies(void **state) {
         assert_int_equal(*rig_word(scene.map, 10, 1), 10);
         assert_int_equal(bf_open(scene.client, "ops:table", O_RDWR, NULL, &fileh), 0); /* somebody has it open still */
         assert_int_equal(bf_close(fileh), 0);
-        begin(scene.successor);
+        opsserver_begin(scene.successor);
         assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), 0);
-        assert_int_equal(ask(scene.successor, WISH_PEEK, 11), 77);
+        assert_int_equal(opsserver_ask(scene.successor, OPSSERVER_PEEK, 11), 77);
         assert_states(scene.fileh, 10, "LL");
         assert_int_equal(bf_invalidate(scene.fileh, 12 * RIG_PAGE, RIG_PAGE), 0);
         assert_int_equal(*rig_word(scene.map, 12, 0), 12);
@@ -257,9 +148,9 @@ static void test_server_dies_during_a_load(void **state) {
         struct scene scene = start(rig_here(state));
         struct worker *reader;
 
-        assert_int_equal(ask(scene.server, WISH_HOLD, 10), 0);
+        assert_int_equal(opsserver_ask(scene.server, OPSSERVER_HOLD, 10), 0);
         reader = rig_worker(scene.rig, worker_read, (void *) rig_word(scene.map, 10, 0), NULL, 0, 0);
-        assert_int_equal(ask(scene.server, WISH_WAIT, 0), 0);
+        assert_int_equal(opsserver_ask(scene.server, OPSSERVER_WAIT, 0), 0);
         kill_server(&scene);
         worker_join(reader);
         assert_int_equal(reader->hit.signo, SIGBUS);
@@ -305,16 +196,16 @@ static void test_disconnect_while_others_load(void **state) {
 /* A child that it forked does not serve in its place. */
 static void test_server_dies_and_leaves_a_child(void **state) {
         struct scene scene = start(rig_here(state));
-        pid_t pid = (pid_t) ask(scene.server, WISH_FORK, 0);
+        pid_t pid = (pid_t) opsserver_ask(scene.server, OPSSERVER_FORK, 0);
 
         assert_true(pid > 0);
         watchdog_add(pid);
         *rig_word(scene.map, 11, 1) = 77;
         kill_server(&scene);
         assert_int_equal(bf_load(scene.fileh, 13 * RIG_PAGE, RIG_PAGE), -EIO);
-        begin(scene.successor);
+        opsserver_begin(scene.successor);
         assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), 0);
-        assert_int_equal(ask(scene.successor, WISH_PEEK, 11), 77);
+        assert_int_equal(opsserver_ask(scene.successor, OPSSERVER_PEEK, 11), 77);
         kill(pid, SIGKILL);
         watchdog_drop(pid);
 }
@@ -325,12 +216,12 @@ static void test_server_closes_and_serves_again(void **state) {
 
         for (uint64_t page = 20; page < 40; page++) {
                 *rig_word(scene.map, page, 1) = page * 100;
-                assert_int_equal(ask(scene.server, WISH_CLOSE, 0), 0);
+                assert_int_equal(opsserver_ask(scene.server, OPSSERVER_CLOSE, 0), 0);
                 assert_int_equal(bf_load(scene.fileh, 0, RIG_PAGE), -EIO);
                 assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), -EIO);
-                assert_int_equal(ask(scene.server, WISH_REOPEN, 0), 0);
+                assert_int_equal(opsserver_ask(scene.server, OPSSERVER_REOPEN, 0), 0);
                 assert_int_equal(bf_writeout(scene.fileh, RIG_STORE_MARK), 0);
-                assert_int_equal(ask(scene.server, WISH_PEEK, page), page * 100);
+                assert_int_equal(opsserver_ask(scene.server, OPSSERVER_PEEK, page), page * 100);
         }
 }
 
@@ -339,85 +230,9 @@ static void test_successor_at_once(void **state) {
         struct scene scene = start(rig_here(state));
 
         kill_server(&scene);
-        begin(scene.successor);
+        opsserver_begin(scene.successor);
         assert_int_equal(*rig_word(scene.map, 12, 0), 12);
-        assert_int_equal(ask(scene.successor, WISH_N_CALLS, 0), 1);
-}
-
-/* --- other users -------------------------------------------------------------------------------------------------------------------------------- */
-
-struct visitor {
-        const char *address;
-        uid_t uid;
-        gid_t gid;
-        gid_t group; /* another one that he is in; 0: none */
-        int expected;
-};
-
-static int visit(int line, void *arg) {
-        const struct visitor *visitor = arg;
-        struct bf_client *client;
-        struct bf_fileh *fileh;
-        void *map;
-
-        if (child_hear(line) == CHILD_GONE)
-                return 1;
-        CHILD_CHECK(setgroups(visitor->group ? 1 : 0, &visitor->group) == 0);
-        CHILD_CHECK(setresgid(visitor->gid, visitor->gid, visitor->gid) == 0 && setresuid(visitor->uid, visitor->uid, visitor->uid) == 0);
-        CHILD_CHECK(prctl(PR_SET_DUMPABLE, 1) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
-        CHILD_CHECK(bf_connect(&client, visitor->address) == 0);
-        CHILD_CHECK(bf_open(client, "ops:table", O_RDWR, NULL, &fileh) == visitor->expected);
-        if (visitor->expected == 0) {
-                CHILD_CHECK(bf_mmap(fileh, 5 * RIG_PAGE, RIG_PAGE, PROT_READ | PROT_WRITE, &map) == 0);
-                CHILD_CHECK(*(volatile uint64_t *) map == 5);
-        }
-        bf_disconnect(client);
-        return 0;
-}
-
-static void check_visitors(struct rig *rig, int same_group) {
-        static struct server server = { .uid = OTHER_UID };
-        static struct visitor visitors[5];
-        struct child *children[5], *child;
-
-        child = new_server(rig, &server);
-        visitors[0] = (struct visitor) { NULL, OTHER_UID, OTHER_UID, 0, 0 };
-        visitors[1] = (struct visitor) { NULL, THIRD_UID, THIRD_UID, 0, -ENOENT };
-        visitors[2] = (struct visitor) { NULL, THIRD_UID, OTHER_UID, 0, same_group };
-        visitors[3] = (struct visitor) { NULL, THIRD_UID, THIRD_UID, OTHER_UID, same_group };
-        visitors[4] = (struct visitor) { NULL, 0, 0, 0, 0 };
-        for (unsigned i = 0; i < 5; i++) {
-                visitors[i].address = rig_address(rig);
-                children[i] = rig_child(rig, visit, &visitors[i]);
-        }
-        begin(child);
-        for (unsigned i = 0; i < 5; i++) {
-                child_say(children[i]->line, 0);
-                assert_int_equal(child_wait(children[i]), 0);
-        }
-}
-
-static void need_root(void) {
-        if (geteuid() != 0) {
-                print_message("skipped: only root can be another user\n");
-                skip();
-        }
-}
-
-static void test_other_users(void **state) {
-        struct rig *rig = rig_here(state);
-
-        need_root();
-        rig_daemon(rig, "--pool", "64M", "--socket-mode", "0666", NULL);
-        check_visitors(rig, -ENOENT);
-}
-
-static void test_others_of_the_group(void **state) {
-        struct rig *rig = rig_here(state);
-
-        need_root();
-        rig_daemon(rig, "--pool", "64M", "--socket-mode", "0666", "--served-group", "yes", NULL);
-        check_visitors(rig, 0);
+        assert_int_equal(opsserver_ask(scene.successor, OPSSERVER_N_CALLS, 0), 1);
 }
 
 int main(void) {
@@ -432,8 +247,6 @@ int main(void) {
                 RIG_TEST(test_server_dies_and_leaves_a_child),
                 RIG_TEST(test_server_closes_and_serves_again),
                 RIG_TEST(test_successor_at_once),
-                RIG_TEST(test_other_users),
-                RIG_TEST(test_others_of_the_group),
         };
 
         watchdog_start();
