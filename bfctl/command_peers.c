@@ -2,6 +2,7 @@
 
 /* bfctl peers: who is connected. */
 
+#include <math.h>
 #include <stdio.h>
 
 #include "commands.h"
@@ -9,12 +10,6 @@
 #include "line_json.h"
 
 #define PEERS_TEXT_MAX 1024
-
-static void peers_rate(struct peer_lines *peers) {
-        for (size_t i = 0; i < peers->n; i++)
-                peers->lines[i].faults_per_second =
-                        peers->lines[i].age_nsec > 0 ? (double) peers->lines[i].faults * 1e9 / (double) peers->lines[i].age_nsec : 0.0;
-}
 
 static void peers_words(const struct peer_lines *peers) {
         char text[PEERS_TEXT_MAX];
@@ -45,13 +40,14 @@ bool command_peers_check(const struct bfctl *bfctl) {
 }
 
 int command_peers(struct bfctl *bfctl) {
+        const struct peer_lines none = { .lines = NULL };
         struct peer_lines peers;
         int r;
 
         r = peer_lines_ask(bfctl->client, &peers);
         if (r < 0)
                 return r;
-        peers_rate(&peers);
+        peer_lines_rate(&peers, &none, INFINITY); /* over all the time that each has been connected */
         columns_sort(columns_find(&peer_columns, bfctl->sort ? bfctl->sort : peer_columns.sort), peers.lines, peers.n, sizeof(peers.lines[0]));
         if (bfctl->as_json)
                 peers_json(&peers);

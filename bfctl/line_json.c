@@ -12,6 +12,7 @@ void file_line_json(struct json_object *json, const struct file_line *line) {
         json_add_number(json, "inode", file->inode);
         json_add_number(json, "uid", file->uid);
         json_add_text(json, "store", file->store);
+        json_add_real(json, "age_seconds", (double) line->age_nsec / 1e9);
         json_add_bool(json, "shared", file->flags & REPORT_FILE_SHARED);
         json_add_bool(json, "huge", file->flags & REPORT_FILE_HUGE);
         json_add_bool(json, "writable", file->flags & REPORT_FILE_WRITABLE);

@@ -15,17 +15,32 @@
 
 /* --- asking ------------------------------------------------------------------------------------------------------------------------------------- */
 
+static uint64_t lines_now(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
+}
+
+static uint64_t lines_age(uint64_t since, uint64_t now) {
+        return now > since ? now - since : 0;
+}
+
 int file_lines_ask(struct bf_client *client, struct file_lines *ret) {
         struct answer answer;
         struct file_line *lines;
+        uint64_t now;
         int r;
 
         r = ask(client, REPORT_FILES, sizeof(struct report_file), &answer);
         if (r < 0)
                 return r;
+        now = lines_now();
         lines = calloc(answer.n + 1, sizeof(*lines));
-        for (size_t i = 0; lines && i < answer.n; i++)
+        for (size_t i = 0; lines && i < answer.n; i++) {
                 lines[i].file = *answer_file(&answer, i);
+                lines[i].age_nsec = lines_age(lines[i].file.since_nsec, now);
+        }
         answer_fini(&answer);
         if (!lines)
                 return errmsg_fail(-ENOMEM, NULL, "cannot list files");
@@ -61,13 +76,6 @@ static int peer_lines_add_handles(struct bf_client *client, struct peer_lines *l
         return 0;
 }
 
-static uint64_t peer_lines_now(void) {
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
-}
-
 /* A daemon that sees no processes of others (ProtectProc=) does not know what they are called: then who asks may. */
 static void peer_line_set_command(struct peer_line *line) {
         char path[40];
@@ -85,7 +93,7 @@ static void peer_line_set_command(struct peer_line *line) {
 }
 
 int peer_lines_ask(struct bf_client *client, struct peer_lines *ret) {
-        uint64_t now = peer_lines_now();
+        uint64_t now = lines_now();
         struct peer_lines lines;
         struct answer answer;
         int r;
@@ -97,7 +105,7 @@ int peer_lines_ask(struct bf_client *client, struct peer_lines *ret) {
         for (size_t i = 0; lines.lines && i < answer.n; i++) {
                 const struct report_peer *peer = answer_peer(&answer, i);
 
-                lines.lines[i] = (struct peer_line) { .peer = *peer, .age_nsec = now > peer->since_nsec ? now - peer->since_nsec : 0 };
+                lines.lines[i] = (struct peer_line) { .peer = *peer, .age_nsec = lines_age(peer->since_nsec, now) };
                 peer_line_set_command(&lines.lines[i]);
         }
         answer_fini(&answer);
@@ -127,6 +135,13 @@ static double lines_rate(uint64_t now, uint64_t before, double seconds) {
         return seconds > 0.0 ? (double) (now >= before ? now - before : now) / seconds : 0.0;
 }
 
+/* What came later has not been there for all of this time. */
+static double lines_seconds(uint64_t age_nsec, double seconds) {
+        double age = (double) age_nsec / 1e9;
+
+        return age < seconds ? age : seconds;
+}
+
 static const struct report_file *file_lines_before(const struct file_lines *before, const struct report_file *file) {
         for (size_t i = 0; i < before->n; i++)
                 if (before->lines[i].file.number == file->number && before->lines[i].file.inode == file->inode)
@@ -138,10 +153,11 @@ void file_lines_rate(struct file_lines *now, const struct file_lines *before, do
         for (size_t i = 0; i < now->n; i++) {
                 struct file_line *line = &now->lines[i];
                 const struct report_file *file = file_lines_before(before, &line->file);
+                double of = lines_seconds(line->age_nsec, seconds);
 
-                line->faults_per_second = lines_rate(line->file.faults, file ? file->faults : 0, seconds);
-                line->loads_per_second = lines_rate(line->file.loads, file ? file->loads : 0, seconds);
-                line->stores_per_second = lines_rate(line->file.stores, file ? file->stores : 0, seconds);
+                line->faults_per_second = lines_rate(line->file.faults, file ? file->faults : 0, of);
+                line->loads_per_second = lines_rate(line->file.loads, file ? file->loads : 0, of);
+                line->stores_per_second = lines_rate(line->file.stores, file ? file->stores : 0, of);
         }
 }
 
@@ -149,8 +165,9 @@ void peer_lines_rate(struct peer_lines *now, const struct peer_lines *before, do
         for (size_t i = 0; i < now->n; i++) {
                 struct peer_line *line = &now->lines[i];
                 const struct peer_line *peer = peer_lines_find(before, line->peer.id);
+                double of = lines_seconds(line->age_nsec, seconds);
 
-                line->faults_per_second = lines_rate(line->faults, peer ? peer->faults : 0, seconds);
+                line->faults_per_second = lines_rate(line->faults, peer ? peer->faults : 0, of);
         }
 }
 

@@ -9,7 +9,8 @@
 
 struct file_line {
         struct report_file file;
-        double faults_per_second; /* these three: since the look before, or over all the time there is */
+        uint64_t age_nsec;        /* since it was opened */
+        double faults_per_second; /* these three: since the look before, or, if it was not there then, since it was opened */
         double loads_per_second;
         double stores_per_second;
 };
@@ -42,7 +43,7 @@ int peer_lines_ask(struct bf_client *client, struct peer_lines *ret);
 void file_lines_fini(struct file_lines *lines);
 void peer_lines_fini(struct peer_lines *lines);
 
-/* The rates since then. */
+/* The rates since then, so many seconds ago. */
 void file_lines_rate(struct file_lines *now, const struct file_lines *before, double seconds);
 void peer_lines_rate(struct peer_lines *now, const struct peer_lines *before, double seconds);
 

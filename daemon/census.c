@@ -73,6 +73,7 @@ static void census_describe_file(const struct fileh *fileh, struct report_file *
                 .loads = fileh->n_loads,
                 .stores = fileh->n_stores,
                 .evictions = fileh->n_evictions,
+                .since_nsec = fileh->since,
                 .handles = census_count_handles(fileh),
                 .uid = fileh->uid,
                 .pager = fileh->pager->index,

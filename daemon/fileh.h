@@ -107,6 +107,7 @@ struct fileh {
         STAILQ_HEAD(, writeout) writeouts;   /* those that wait for it -> writeout->entry */
 
         uint64_t n_loads, n_stores, n_evictions, n_faults;
+        uint64_t since; /* by latency_now(): they are of the time from then on */
 };
 
 /* A block of some fileh; in order, neighbours stand together. */

@@ -209,6 +209,7 @@ int fileh_new(struct pager *pager, const struct fileh_params *params, struct fil
                 .block_shift = (unsigned) __builtin_ctzll(params->block_size),
                 .spill = { .fd = -1 },
                 .n_refs = 1,
+                .since = latency_now(),
                 .may_miss_somebody = params->is_shared && params->memory_fd >= 0,
         };
         TAILQ_INIT(&fileh->handles);

@@ -97,6 +97,7 @@ struct report_file {
         uint64_t loads;
         uint64_t stores;
         uint64_t evictions;
+        uint64_t since_nsec; /* monotonic: when this daemon opened it, since when these are counted */
         uint64_t waiting;   /* page faults that wait for a load, a store or room */
         uint64_t wait_nsec; /* for how long the one that has waited longest has */
         uint32_t handles;

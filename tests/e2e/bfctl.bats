@@ -205,6 +205,7 @@ bad() {
         [ "$(field 'files[0].path')" = "$dir/file" ]
         [ "$(field 'files[0] | .resident_bytes, .dirty_bytes, .faults, .loads, .handles, .size' | tr '\n' ' ')" = '12288 4096 3 3 1 1048576 ' ]
         [ "$(field 'files[0] | .writable, .shared, .store')" = $'true\nfalse\nfile' ]
+        [ "$(field 'files[0].age_seconds > .files[1].age_seconds')" = true ]
         [ "$(field 'files[0].inode')" = "$(stat -c %i "$dir/file")" ]
         [ "$(field 'files[1] | .path, .writable, .resident_bytes')" = "$dir/other"$'\nfalse\n4096' ]
         run --separate-stderr "$BFCTL_PROGRAM" files
