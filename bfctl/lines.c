@@ -135,11 +135,11 @@ static double lines_rate(uint64_t now, uint64_t before, double seconds) {
         return seconds > 0.0 ? (double) (now >= before ? now - before : now) / seconds : 0.0;
 }
 
-/* What came later has not been there for all of this time. */
-static double lines_seconds(uint64_t age_nsec, double seconds) {
+/* What was not there at the look before has been counted for as long as it has been there; of what was, the same if it came anew since. */
+static double lines_seconds(uint64_t age_nsec, bool was_there, double seconds) {
         double age = (double) age_nsec / 1e9;
 
-        return age < seconds ? age : seconds;
+        return was_there && seconds < age ? seconds : age;
 }
 
 static const struct report_file *file_lines_before(const struct file_lines *before, const struct report_file *file) {
@@ -153,7 +153,7 @@ void file_lines_rate(struct file_lines *now, const struct file_lines *before, do
         for (size_t i = 0; i < now->n; i++) {
                 struct file_line *line = &now->lines[i];
                 const struct report_file *file = file_lines_before(before, &line->file);
-                double of = lines_seconds(line->age_nsec, seconds);
+                double of = lines_seconds(line->age_nsec, file, seconds);
 
                 line->faults_per_second = lines_rate(line->file.faults, file ? file->faults : 0, of);
                 line->loads_per_second = lines_rate(line->file.loads, file ? file->loads : 0, of);
@@ -165,7 +165,7 @@ void peer_lines_rate(struct peer_lines *now, const struct peer_lines *before, do
         for (size_t i = 0; i < now->n; i++) {
                 struct peer_line *line = &now->lines[i];
                 const struct peer_line *peer = peer_lines_find(before, line->peer.id);
-                double of = lines_seconds(line->age_nsec, seconds);
+                double of = lines_seconds(line->age_nsec, peer, seconds);
 
                 line->faults_per_second = lines_rate(line->faults, peer ? peer->faults : 0, of);
         }
