@@ -93,7 +93,8 @@ int dial_init(struct dial *dial, const struct address *address, int *ret_socket)
         int socket, r;
 
         dial->address = *address;
-        dial->is_private = dial->wants_direct = false;
+        dial->is_private = false;
+        atomic_init(&dial->wants_direct, false);
         atomic_init(&dial->device, -1);
         r = dial_connect(dial, address, &socket);
         if (r < 0)

@@ -16,7 +16,7 @@
 struct dial {
         struct address address; /* ADDRESS_UNIX or ADDRESS_SPAWN, with the path of the program */
         bool is_private;        /* the daemon is for this process alone */
-        bool wants_direct;      /* so it said when last greeted: files are to be opened for direct I/O */
+        _Atomic bool wants_direct; /* so it said when last greeted: files are to be opened for direct I/O */
         char *daemon;           /* it, for messages */
         _Atomic int device;     /* /dev/userfaultfd, lent by the first daemon that could; or -1. It outlives that daemon */
 };
