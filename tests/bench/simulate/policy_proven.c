@@ -91,7 +91,8 @@ static int proven_new_with(struct sim *sim, uint32_t n_kept_max, void **ret) {
                                  .unit = sim->n_pool / PROVEN_UNITS + 1,
                                  .of = calloc(sim->n_blocks, sizeof(*self->of)),
                                  .queue_of = calloc(sim->n_blocks, 1) };
-        if (!self->of || !self->queue_of || ghosts_init(&self->ghosts, sim->n_pool) < 0) {
+        ghosts_init(&self->ghosts, sim->n_pool);
+        if (!self->of || !self->queue_of) {
                 proven_free(self);
                 return -ENOMEM;
         }
