@@ -97,6 +97,17 @@ static uint64_t stream_room(uint64_t block, int64_t stride, const struct stream_
         return block > bounds->begin ? (block - bounds->begin) / (uint64_t) -stride : 0;
 }
 
+/* A block that should have been read ahead: it was dropped since then, or the thread is faster than what reads for it. */
+static bool stream_has_lost(const struct stream *stream, uint64_t block) {
+        return stream->window > 0 && block != stream->trap && block != stream->next && stream_distance(stream, block) < stream_distance(stream, stream->next);
+}
+
+/* As if nothing behind the block had been read; what is there still is passed over by who reads. */
+static void stream_begin_again(struct stream *stream, uint64_t block) {
+        stream->next = block + (uint64_t) stream->stride;
+        stream->window = stream->window / 4 > STREAM_WINDOW_MIN ? stream->window / 4 : STREAM_WINDOW_MIN / 2;
+}
+
 static void streams_widen(struct streams *streams, struct stream *stream, const struct stream_bounds *bounds) {
         uint64_t limit = stream_min(streams->limit, bounds->window);
 
@@ -135,6 +146,7 @@ static void stream_extend(struct stream *stream, uint64_t block, const struct st
 
 void streams_miss(struct streams *streams, uint64_t block, const struct stream_bounds *bounds, struct stream_plan *ret_plan) {
         struct stream *stream = streams_find(streams, block);
+        bool is_next = stream_distance(stream, block) == 1, is_lost = stream_has_lost(stream, block);
 
         stream->stamp = ++streams->clock;
         if (stream->last != block)
@@ -145,8 +157,10 @@ void streams_miss(struct streams *streams, uint64_t block, const struct stream_b
                 stream->stride = 1;
                 stream->n_seen = STREAM_SEEN_MIN;
         }
-        if (stream->n_seen < STREAM_SEEN_MIN)
+        if (stream->n_seen < STREAM_SEEN_MIN || (is_lost && !is_next)) /* one alone may be chance */
                 return;
+        if (is_lost)
+                stream_begin_again(stream, block);
         streams_widen(streams, stream, bounds);
         stream_extend(stream, block, bounds, ret_plan);
 }

@@ -220,6 +220,54 @@ static void test_jumble(void **state) {
         assert_in_range(reader->n_misses, 1, 4000);
 }
 
+static void forget(struct reader *reader, uint64_t first, uint64_t n) {
+        memset(&reader->has[first], 0, n);
+        reader->n_misses = 0;
+        reader->n_ahead = 0;
+}
+
+/* What was read ahead is dropped before the thread is there. */
+static void test_lost(void **state) {
+        struct reader *reader = *state;
+
+        for (uint64_t i = 0; i < 2000; i++)
+                (void) touch(reader, i);
+        forget(reader, 2000, N_BLOCKS - 2000);
+        for (uint64_t i = 2000; i < 6000; i++)
+                (void) touch(reader, i);
+        assert_in_range(reader->n_misses, 4000 / 512, 30);
+}
+
+/* Two streams end, everything is dropped, and they begin again: the one where the other's last window was. */
+static void test_from_the_beginning_again(void **state) {
+        struct reader *reader = *state;
+
+        for (unsigned pass = 0; pass < 3; pass++) {
+                forget(reader, 0, N_BLOCKS);
+                for (uint64_t i = 0; i < 8000; i++) {
+                        (void) touch(reader, i);
+                        (void) touch(reader, 8000 + i);
+                }
+                assert_in_range(reader->n_misses, 16000 / 512, 120);
+        }
+}
+
+/* One block that is gone from what was read ahead says nothing about the others. */
+static void test_one_lost(void **state) {
+        struct reader *reader = *state;
+        uint64_t next;
+
+        for (uint64_t i = 0; i < 2000; i++)
+                (void) touch(reader, i);
+        for (next = 2000; reader->has[next]; next++)
+                ;
+        forget(reader, next - 20, 1);
+        for (uint64_t i = 2000; i < next; i++)
+                (void) touch(reader, i);
+        assert_int_equal(reader->n_misses, 1);
+        assert_int_equal(reader->n_ahead, 0);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup(test_forwards, setup),
@@ -233,6 +281,9 @@ int main(void) {
                 cmocka_unit_test_setup(test_eager, setup),
                 cmocka_unit_test_setup(test_bounds, setup),
                 cmocka_unit_test_setup(test_jumble, setup),
+                cmocka_unit_test_setup(test_lost, setup),
+                cmocka_unit_test_setup(test_from_the_beginning_again, setup),
+                cmocka_unit_test_setup(test_one_lost, setup),
         };
 
         return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
