@@ -3,12 +3,26 @@
 #include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "bufs.h"
+
+#define BUFS_PAGE ((size_t) 1 << BUFS_MIN_SHIFT)
+#define BUFS_SLAB ((size_t) 1 << BUFS_MAX_SHIFT)
+
+/* Smaller ones are allocated one by one. */
+#define BUFS_SLAB_CLASS_MIN (16u - BUFS_MIN_SHIFT)
 
 /* lies in the free buffer itself */
 struct bufs_free {
         struct bufs_free *next; /* bufs->free[class] -> buffer */
+};
+
+/* Buffers of one size, next to each other in what can be one huge page: a disk then reads into few large pieces of memory instead of many pages. */
+struct bufs_slab {
+        LIST_ENTRY(bufs_slab) entry; /* bufs->slabs -> slab->entry */
+        char *memory;
+        unsigned n_used;
 };
 
 static unsigned bufs_class(size_t size) {
@@ -24,45 +38,132 @@ static size_t bufs_class_size(unsigned class) {
         return (size_t) 1 << (class + BUFS_MIN_SHIFT);
 }
 
-void bufs_init(struct bufs *bufs) {
-        *bufs = (struct bufs) { .n_cached = 0 };
-}
-
-void bufs_fini(struct bufs *bufs) {
-        for (unsigned class = 0; class <= BUFS_MAX_SHIFT - BUFS_MIN_SHIFT; class++)
-                while (bufs->free[class])
-                        free(bufs_get(bufs, bufs_class_size(class)));
-}
-
 /* Seldom needed, and too large to be kept. */
 static bool bufs_is_large(size_t size) {
-        return size > (size_t) 1 << BUFS_MAX_SHIFT;
+        return size > BUFS_SLAB;
+}
+
+void bufs_init(struct bufs *bufs) {
+        *bufs = (struct bufs) { .n_cached = 0 };
+        LIST_INIT(&bufs->slabs);
+}
+
+/* --- the free ones ------------------------------------------------------------------------------------------------------------------------------- */
+
+static void bufs_push(struct bufs *bufs, unsigned class, void *buf) {
+        struct bufs_free *f = buf;
+
+        f->next = bufs->free[class];
+        bufs->free[class] = f;
+        bufs->n_cached += bufs_class_size(class);
+}
+
+static void *bufs_pop(struct bufs *bufs, unsigned class) {
+        struct bufs_free *f = bufs->free[class];
+
+        if (f) {
+                bufs->free[class] = f->next;
+                bufs->n_cached -= bufs_class_size(class);
+        }
+        return f;
+}
+
+/* --- slabs --------------------------------------------------------------------------------------------------------------------------------------- */
+
+static bool bufs_slab_has(const struct bufs_slab *slab, const void *buf) {
+        return (const char *) buf >= slab->memory && (const char *) buf < slab->memory + BUFS_SLAB;
+}
+
+/* There are few: what is under way at a time is bounded. */
+static struct bufs_slab *bufs_slab_of(const struct bufs *bufs, const void *buf) {
+        struct bufs_slab *slab;
+
+        LIST_FOREACH(slab, &bufs->slabs, entry)
+                if (bufs_slab_has(slab, buf))
+                        return slab;
+        assert(false);
+        return NULL;
+}
+
+static bool bufs_add_slab(struct bufs *bufs, unsigned class) {
+        struct bufs_slab *slab = malloc(sizeof(*slab));
+        char *memory = aligned_alloc(BUFS_SLAB, BUFS_SLAB);
+
+        if (!slab || !memory) {
+                free(slab);
+                free(memory);
+                return false;
+        }
+        (void) madvise(memory, BUFS_SLAB, MADV_HUGEPAGE); /* slower without */
+        *slab = (struct bufs_slab) { .memory = memory };
+        LIST_INSERT_HEAD(&bufs->slabs, slab, entry);
+        for (size_t at = 0; at < BUFS_SLAB; at += bufs_class_size(class))
+                bufs_push(bufs, class, memory + at);
+        return true;
+}
+
+/* All its buffers are free. */
+static void bufs_remove_slab(struct bufs *bufs, struct bufs_slab *slab, unsigned class) {
+        struct bufs_free **f = &bufs->free[class];
+
+        while (*f)
+                if (bufs_slab_has(slab, *f))
+                        *f = (*f)->next;
+                else
+                        f = &(*f)->next;
+        bufs->n_cached -= BUFS_SLAB;
+        LIST_REMOVE(slab, entry);
+        free(slab->memory);
+        free(slab);
+}
+
+/* --- from outside -------------------------------------------------------------------------------------------------------------------------------- */
+
+void bufs_fini(struct bufs *bufs) {
+        struct bufs_slab *slab;
+
+        for (unsigned class = 0; class < BUFS_SLAB_CLASS_MIN; class++)
+                while (bufs->free[class])
+                        free(bufs_pop(bufs, class));
+        while ((slab = LIST_FIRST(&bufs->slabs))) {
+                LIST_REMOVE(slab, entry);
+                free(slab->memory);
+                free(slab);
+        }
+        bufs_init(bufs);
 }
 
 void *bufs_get(struct bufs *bufs, size_t size) {
-        unsigned class = bufs_is_large(size) ? 0 : bufs_class(size);
-        struct bufs_free *buf = bufs->free[class];
+        unsigned class;
+        void *buf;
 
         if (bufs_is_large(size))
-                return aligned_alloc((size_t) 1 << BUFS_MIN_SHIFT, (size + ((size_t) 1 << BUFS_MIN_SHIFT) - 1) >> BUFS_MIN_SHIFT << BUFS_MIN_SHIFT);
-        if (!buf)
-                return aligned_alloc((size_t) 1 << BUFS_MIN_SHIFT, bufs_class_size(class));
-        bufs->free[class] = buf->next;
-        bufs->n_cached -= bufs_class_size(class);
+                return aligned_alloc(BUFS_PAGE, (size + BUFS_PAGE - 1) & ~(BUFS_PAGE - 1));
+        class = bufs_class(size);
+        if (class >= BUFS_SLAB_CLASS_MIN && !bufs->free[class] && !bufs_add_slab(bufs, class))
+                return NULL;
+        buf = bufs_pop(bufs, class);
+        if (class < BUFS_SLAB_CLASS_MIN)
+                return buf ? buf : aligned_alloc(BUFS_PAGE, bufs_class_size(class));
+        bufs_slab_of(bufs, buf)->n_used++;
         return buf;
 }
 
 void bufs_put(struct bufs *bufs, void *buf, size_t size) {
-        unsigned class = bufs_is_large(size) ? 0 : bufs_class(size);
-        struct bufs_free *f = buf;
+        struct bufs_slab *slab;
+        unsigned class;
 
         if (!buf)
                 return;
-        if (bufs_is_large(size) || bufs->n_cached + bufs_class_size(class) > BUFS_CACHED_MAX) {
+        class = bufs_is_large(size) ? 0 : bufs_class(size);
+        if (bufs_is_large(size) || (class < BUFS_SLAB_CLASS_MIN && bufs->n_cached + bufs_class_size(class) > BUFS_CACHED_MAX)) {
                 free(buf);
                 return;
         }
-        f->next = bufs->free[class];
-        bufs->free[class] = f;
-        bufs->n_cached += bufs_class_size(class);
+        bufs_push(bufs, class, buf);
+        if (class < BUFS_SLAB_CLASS_MIN)
+                return;
+        slab = bufs_slab_of(bufs, buf);
+        if (--slab->n_used == 0 && bufs->n_cached > BUFS_CACHED_MAX)
+                bufs_remove_slab(bufs, slab, class);
 }

@@ -5,14 +5,16 @@
 /* Buffers between file and memory: page-aligned, sized by powers of two, kept for the next use up to a limit. One user thread. */
 
 #include <stddef.h>
+#include <sys/queue.h>
 
 #define BUFS_MIN_SHIFT 12
 #define BUFS_MAX_SHIFT 21
-#define BUFS_CACHED_MAX ((size_t) 8 << 20) /* bytes kept while nobody uses them */
+#define BUFS_CACHED_MAX ((size_t) 8 << 20) /* bytes kept while nobody uses them; more as long as others next to them are used */
 
 struct bufs {
         struct bufs_free *free[BUFS_MAX_SHIFT - BUFS_MIN_SHIFT + 1];
         size_t n_cached; /* bytes */
+        LIST_HEAD(, bufs_slab) slabs;
 };
 
 void bufs_init(struct bufs *bufs);

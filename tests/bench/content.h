@@ -46,6 +46,10 @@ int content_reopen(const struct content *content);
 #define CONTENT_LEFT_MAX 20
 int content_chill(const struct content *content, unsigned *ret_left);
 
+/* Touches and frees memory for the file several times over. A hypervisor may take back memory that was free for some seconds (free page reporting), and giving it
+ * again can take longer than reading a disk: whoever is measured after something that took long would pay for that. */
+void content_warm_memory(const struct content *content);
+
 /* Waits until the disk has all, so that nothing is written behind the next measurement's back. */
 int content_settle(const struct content *content);
 

@@ -113,6 +113,7 @@ static int workload_scan_cold_run(struct workload_run *run) {
                 reason_say(&run->reason, "%u of a thousand blocks of the file stay in the page cache (--dir)", left);
                 return WORKLOAD_SKIPPED;
         }
+        content_warm_memory(run->setup->content);
         return workload_scan_run(run);
 }
 
@@ -142,7 +143,7 @@ static const struct subject_kind *const workload_scan_subjects[] = {
 static const struct subject_kind *const workload_scan_full_subjects[] = { &subject_floor, &subject_floor_2m, &subject_bigfile, NULL };
 static const struct subject_kind *const workload_scan_huge_subjects[] = { &subject_file_huge, &subject_bigfile_huge, NULL };
 static const struct subject_kind *const workload_scan_cold_subjects[] = {
-        &subject_mmap_normal, &subject_mmap_random, &subject_file_huge, &subject_bigfile, &subject_bigfile_direct, NULL,
+        &subject_mmap_normal, &subject_mmap_random, &subject_file_huge, &subject_bigfile_direct, &subject_bigfile, NULL, /* what that one has read stays mapped by its daemon */
 };
 static const struct subject_kind *const workload_scan_odd_subjects[] = { &subject_floor, &subject_floor_2m, &subject_mmap_normal, &subject_bigfile, NULL };
 static const struct subject_kind *const workload_scan_write_subjects[] = { &subject_floor, &subject_mmap_normal, &subject_bigfile, NULL };

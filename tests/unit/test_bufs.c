@@ -68,7 +68,7 @@ static void test_no_more_is_kept_than_the_limit(void **state) {
                 large[i] = bufs_get(&bufs, SIZE_MAX_HERE);
         for (size_t i = 0; i < n_many; i++) {
                 bufs_put(&bufs, many[i], 65536);
-                assert_true(bufs.n_cached <= BUFS_CACHED_MAX);
+                assert_true(bufs.n_cached < BUFS_CACHED_MAX + SIZE_MAX_HERE); /* some are next to those that are used */
         }
         assert_int_equal(bufs.n_cached, BUFS_CACHED_MAX);
         for (size_t i = 0; i < 4; i++)
@@ -76,6 +76,31 @@ static void test_no_more_is_kept_than_the_limit(void **state) {
         assert_int_equal(bufs.n_cached, BUFS_CACHED_MAX);
         bufs_fini(&bufs);
         assert_int_equal(bufs.n_cached, 0);
+}
+
+/* As many as there is room for in 2 MiB do not lie in each other, and are freed only when all of them are free. */
+static void test_neighbours(void **state) {
+        static const size_t sizes[] = { 65536, 1 << 20 };
+        void *all[SIZE_MAX_HERE / 65536 + 1];
+        struct bufs bufs;
+
+        (void) state;
+        bufs_init(&bufs);
+        for (unsigned s = 0; s < 2; s++) {
+                size_t n = SIZE_MAX_HERE / sizes[s] + 1;
+
+                for (size_t i = 0; i < n; i++) {
+                        all[i] = bufs_get(&bufs, sizes[s]);
+                        assert_non_null(all[i]);
+                        memset(all[i], (int) i, sizes[s]);
+                }
+                for (size_t i = 0; i < n; i++) {
+                        assert_int_equal(*(unsigned char *) all[i], i);
+                        assert_int_equal(((unsigned char *) all[i])[sizes[s] - 1], i);
+                        bufs_put(&bufs, all[i], sizes[s]);
+                }
+        }
+        bufs_fini(&bufs);
 }
 
 static void test_nothing_is_taken_back(void **state) {
@@ -93,6 +118,7 @@ int main(void) {
                 cmocka_unit_test(test_each_size),
                 cmocka_unit_test(test_two_in_use_are_two),
                 cmocka_unit_test(test_no_more_is_kept_than_the_limit),
+                cmocka_unit_test(test_neighbours),
                 cmocka_unit_test(test_nothing_is_taken_back),
         };
 
