@@ -18,6 +18,8 @@
 #define AHEAD_WINDOW_EAGER_BYTES (UINT64_C(8) << 20) /* of who says that he reads in order; and where each request goes to the disk, which is to have several */
 #define AHEAD_WINDOW_BLOCKS_MIN UINT64_C(4) /* of large ones */
 #define AHEAD_POOL_SHARE 16
+#define AHEAD_TRAPS 2
+#define AHEAD_TRAPS_FAR 4 /* while one part is read another one can be copied, and a third one be touched */
 #define AHEAD_STEP_BYTES (UINT64_C(256) << 10)
 #define AHEAD_STEP_DIRECT_BYTES (UINT64_C(1) << 20) /* what is read without the page cache takes no time here */
 #define AHEAD_BACKGROUND_BYTES (UINT64_C(1) << 20) /* blocks as large as this are read by another thread, also if they are cached: that takes long */
@@ -29,7 +31,8 @@ struct ahead_range {
         uint64_t next;
         int64_t stride;
         uint64_t n;
-        uint64_t trap; /* left out */
+        struct stream_traps traps;
+        bool is_slow; /* what was read last had to be waited for */
 };
 
 struct ahead {
@@ -50,7 +53,8 @@ static uint64_t ahead_run_bytes(const struct fileh *fileh) {
 
 /* --- in the background -------------------------------------------------------------------------------------------------------------------------- */
 
-/* How many of the range's next blocks are EMPTY and lie side by side; 0: the next one is not to be loaded. */
+/* How many of the range's next blocks are EMPTY and lie side by side; 0: the next one is not to be loaded. A trap is left out where it can be had at once when it is
+ * touched; else that would take as long as all the others, and it is loaded with them. */
 static uint64_t ahead_run(const struct fileh *fileh, const struct ahead_range *range) {
         uint64_t n_max = ahead_min(range->n, ahead_run_bytes(fileh) >> fileh->block_shift), n = 0;
 
@@ -61,7 +65,7 @@ static uint64_t ahead_run(const struct fileh *fileh, const struct ahead_range *r
         while (n < n_max) {
                 uint64_t block = range->next + n * (uint64_t) range->stride;
 
-                if (block == range->trap || fileh_page(fileh, block))
+                if ((!range->is_slow && stream_has_trap(&range->traps, block, 1)) || fileh_page(fileh, block))
                         break;
                 n++;
         }
@@ -81,17 +85,20 @@ static bool ahead_has_room(struct pager *pager, uint64_t bytes) {
 }
 
 /* False: there is no room, or no memory. */
-static bool ahead_load(struct fileh *fileh, const struct ahead_range *range, uint64_t n) {
+static bool ahead_load(struct fileh *fileh, struct ahead_range *range, uint64_t n) {
         uint64_t first = range->stride == -1 ? range->next - (n - 1) : range->next;
+        bool has_trap = range->stride == 1 || range->stride == -1 ? stream_has_trap(&range->traps, first, n) : stream_has_trap(&range->traps, range->next, 1);
         struct load *load;
 
         if (!ahead_has_room(fileh->pager, n << fileh->block_shift))
                 return false;
-        if (n << fileh->block_shift < AHEAD_BACKGROUND_BYTES && load_now(range->mapping, first, n, false))
+        range->is_slow = has_trap || n << fileh->block_shift >= AHEAD_BACKGROUND_BYTES || !load_now(range->mapping, first, n, false);
+        if (!range->is_slow)
                 return true;
         if (load_new(fileh, first, n, &load) < 0)
                 return false;
         load->ahead_of = range->mapping;
+        load->traps = range->traps;
         load->request.is_background = true;
         load_start(load);
         return true;
@@ -165,6 +172,7 @@ static struct stream_bounds ahead_bounds(const struct mapping *mapping) {
                 .begin = mapping->offset >> fileh->block_shift,
                 .end = ahead_min(end, fileh_n_blocks(fileh)),
                 .window = window >> fileh->block_shift,
+                .n_traps = is_far ? AHEAD_TRAPS_FAR : AHEAD_TRAPS,
                 .is_eager = is_eager,
         };
 }
@@ -172,7 +180,7 @@ static struct stream_bounds ahead_bounds(const struct mapping *mapping) {
 /* Those of what is planned that are best loaded together with the block itself: the thread would be at their end soon, and fault again. */
 static void ahead_take_neighbours(struct fileh *fileh, struct ahead_plan *plan) {
         struct stream_plan *rest = &plan->rest;
-        const struct ahead_range range = { .next = rest->first, .stride = rest->stride, .n = rest->n, .trap = rest->trap };
+        const struct ahead_range range = { .next = rest->first, .stride = rest->stride, .n = rest->n, .traps = rest->traps };
         uint64_t n;
 
         if ((rest->stride != 1 && rest->stride != -1) || rest->first != plan->first + (uint64_t) rest->stride || rest->n == 0)
@@ -205,6 +213,20 @@ void ahead_on_miss(struct mapping *mapping, uint64_t block, bool write, struct a
                 ahead_take_neighbours(fileh, ret_plan);
 }
 
+bool ahead_is_trap(const struct fileh *fileh, uint64_t block) {
+        return fileh->ahead && streams_have_trap(&fileh->ahead->streams, block);
+}
+
+void ahead_on_trap(struct mapping *mapping, uint64_t block) {
+        const struct stream_bounds bounds = ahead_bounds(mapping);
+        struct ahead_plan plan = { .first = block, .n = 1 };
+
+        if (!ahead_may_read(mapping->fileh) || bounds.window == 0)
+                return;
+        streams_miss(&mapping->fileh->ahead->streams, block, &bounds, &plan.rest);
+        ahead_begin(mapping, &plan, false);
+}
+
 void ahead_begin(struct mapping *mapping, const struct ahead_plan *plan, bool is_alone) {
         struct ahead *ahead = mapping->fileh->ahead;
         struct stream_plan rest = plan->rest;
@@ -220,9 +242,9 @@ void ahead_begin(struct mapping *mapping, const struct ahead_plan *plan, bool is
         if (range->n > 0 && range->stride == rest.stride && range->next + range->n * (uint64_t) range->stride == rest.first)
                 range->n += rest.n; /* it goes on where it would have ended */
         else
-                *range = (struct ahead_range) { .next = rest.first, .stride = rest.stride, .n = rest.n };
+                *range = (struct ahead_range) { .next = rest.first, .stride = rest.stride, .n = rest.n, .is_slow = range->is_slow };
         range->mapping = mapping;
-        range->trap = rest.trap;
+        range->traps = rest.traps;
         if (ahead->is_running)
                 return;
         ahead->is_running = true;

@@ -21,6 +21,10 @@ struct ahead_plan {
 
 void ahead_on_miss(struct mapping *mapping, uint64_t block, bool write, struct ahead_plan *ret_plan);
 
+/* Is it a block that tells how far a thread is? Then it was read ahead, perhaps, but is not to be shown before it is touched: */
+bool ahead_is_trap(const struct fileh *fileh, uint64_t block);
+void ahead_on_trap(struct mapping *mapping, uint64_t block);
+
 /* Begins to read the rest. is_alone: the block was not read with its neighbours, they are of the rest, too. */
 void ahead_begin(struct mapping *mapping, const struct ahead_plan *plan, bool is_alone);
 

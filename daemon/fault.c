@@ -114,9 +114,9 @@ static int fault_show_around(struct mapping *mapping, uint64_t block, bool writa
         uint64_t begin = block & ~(uint64_t) (FAULT_AROUND - 1), first = block, end = block + 1;
 
         if (mapping->fileh->advice != WIRE_ADVICE_RANDOM) {
-                while (first > begin && fault_is_alike(mapping, first - 1, writable))
+                while (first > begin && fault_is_alike(mapping, first - 1, writable) && !ahead_is_trap(mapping->fileh, first - 1))
                         first--;
-                while (end < begin + FAULT_AROUND && fault_is_alike(mapping, end, writable))
+                while (end < begin + FAULT_AROUND && fault_is_alike(mapping, end, writable) && !ahead_is_trap(mapping->fileh, end))
                         end++;
         }
         if (end - first > 1 && mapping_show(mapping, first, end - first, writable) == 0)
@@ -219,7 +219,7 @@ static void fault_handle(struct handle *handle, const struct uffd_fault *fault) 
         struct mapping *mapping = handle_find(handle, fault->address);
         uint64_t block = mapping ? mapping_block(mapping, fault->address) : 0;
         struct fileh *fileh = handle->fileh;
-        bool write = fault->write && !handle->readonly;
+        bool write = fault->write && !handle->readonly, is_trap;
         uint32_t id;
 
         if (!mapping || !mapping_shows(mapping, block)) {
@@ -231,6 +231,7 @@ static void fault_handle(struct handle *handle, const struct uffd_fault *fault) 
         handle->n_faults++;
         pager_count(fileh->pager, COUNTER_FAULTS, 1);
         id = fileh_page(fileh, block);
+        is_trap = id && ahead_is_trap(fileh, block);
         if (fault_waits_for_itself(handle, block, fault->thread))
                 fault_refuse_itself(mapping, block, write);
         else if (!id)
@@ -243,6 +244,8 @@ static void fault_handle(struct handle *handle, const struct uffd_fault *fault) 
                 fault_wait_for_quota(mapping, block);
         else
                 fault_on_page(mapping, block, id, write, fault->write_protected);
+        if (is_trap)
+                ahead_on_trap(mapping, block);
 }
 
 static void fault_trace(const struct handle *handle, const struct uffd_fault *fault, uint64_t ended) {

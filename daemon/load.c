@@ -215,7 +215,7 @@ void load_start(struct load *load) {
 static void load_fail(struct load *load, uint64_t n, int error) {
         if (load->error == 0)
                 load->error = error;
-        place_failure(&(struct place_load) { load->fileh, load->id, &load->waiters, NULL }, load->block + load->n_ended, n, error);
+        place_failure(&(struct place_load) { load->fileh, load->id, &load->waiters, NULL, load->traps }, load->block + load->n_ended, n, error);
         load->n_ended += n;
         pager_count(load->fileh->pager, COUNTER_LOAD_ERRORS, (int64_t) n);
 }
@@ -230,7 +230,7 @@ void load_refuse(struct load *load, int error) {
 }
 
 void load_refuse_block(struct load *load, uint64_t block, int error) {
-        place_failure(&(struct place_load) { load->fileh, load->id, &load->waiters, NULL }, block, 1, error);
+        place_failure(&(struct place_load) { load->fileh, load->id, &load->waiters, NULL, load->traps }, block, 1, error);
 }
 
 /* Whoever runs the daemon learns of it here alone: a program that gets SIGBUS seldom says why. */
@@ -296,7 +296,7 @@ static void load_place_good(struct load *load, uint64_t n_good) {
 
         if (inside < good)
                 memset((char *) load->request.buf + inside, 0, good - inside);
-        r = place_content(&(struct place_load) { load->fileh, load->id, &load->waiters, load->ahead_of }, load->block + load->n_ended, n_good,
+        r = place_content(&(struct place_load) { load->fileh, load->id, &load->waiters, load->ahead_of, load->traps }, load->block + load->n_ended, n_good,
                           load->request.buf);
         if (r < 0 && load->error == 0)
                 load->error = r;
@@ -349,12 +349,21 @@ static int load_tell_failed(const struct load *load, int error) {
         return error;
 }
 
+/* The disk is not to be idle while what it gave is copied. */
+static void load_let_others_read(struct load *load) {
+        load_give_turn_back(load);
+        if (load_bytes(load) >= LOAD_RUN_BYTES)
+                ring_submit(load->fileh->pager->ring);
+}
+
 /* After an error in a run the next read is of the failing block alone, where it is not known whether that one alone is to fail. */
 static void load_on_read(struct store_request *request, int error) {
         struct load *load = (struct load *) ((char *) request - offsetof(struct load, request));
         uint64_t n_good = load_n_good(load), n_read = load->n_read, n_failed;
 
         INJECT(LOAD_READ);
+        if (load->n_ended + n_good == load->n_blocks)
+                load_let_others_read(load);
         load_place_good(load, n_good);
         n_failed = load_n_failed(load, n_good, error);
         if (n_failed > 0)

@@ -14,6 +14,7 @@
 
 #include "state.h"
 #include "store.h"
+#include "stream.h"
 #include "waiter.h"
 
 /* A run is not longer than this, or one block. */
@@ -32,6 +33,7 @@ struct load {
         uint64_t n_read;   /* the blocks of the read under way */
         int error;         /* the first one */
         bool is_unspill; /* from the spill file */
+        struct stream_traps traps; /* blocks that are not to be shown there before they are touched */
         struct mapping *ahead_of; /* where pages that nobody waits for will be touched; NULL: nobody knows */
         bool has_turn;
         uint64_t queued;   /* since when it has waited for room, and */

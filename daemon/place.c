@@ -56,7 +56,7 @@ static void place_run_init(struct place_run *run, const struct place_load *load,
                 if (!run->target && !w->mapping->readonly)
                         run->target = w->mapping;
         }
-        if (STAILQ_EMPTY(&run->waiters) && load->ahead_of && !load->ahead_of->readonly && mapping_shows(load->ahead_of, block))
+        if (STAILQ_EMPTY(&run->waiters) && load->ahead_of && !stream_has_trap(&load->traps, block, 1) && !load->ahead_of->readonly && mapping_shows(load->ahead_of, block))
                 run->target = load->ahead_of;
         if (!quota_has_left(fileh))
                 run->write = false; /* it is shown for reading: who wants to write faults once more, and waits then */
@@ -64,10 +64,10 @@ static void place_run_init(struct place_run *run, const struct place_load *load,
 
 /* Neighbours that nobody waits for come along. */
 static void place_run_extend(struct place_run *run, const struct place_load *load, uint64_t n_max) {
-        while (!run->write && run->n < n_max) {
+        while (!run->write && run->n < n_max && !stream_has_trap(&load->traps, run->block, 1)) {
                 uint64_t block = run->block + run->n;
 
-                if (!fileh_is_loaded_by(load->fileh, block, load->id) || place_is_awaited(load->waiters, block) ||
+                if (stream_has_trap(&load->traps, block, 1) || !fileh_is_loaded_by(load->fileh, block, load->id) || place_is_awaited(load->waiters, block) ||
                     (run->target && !mapping_shows(run->target, block)))
                         break;
                 run->n++;

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "stream.h"
 #include "waiter.h"
 
 struct fileh;
@@ -17,6 +18,7 @@ struct place_load {
         uint32_t id; /* of the load */
         struct waiters *waiters;
         struct mapping *ahead_of; /* pages that nobody waits for are shown there; NULL: nowhere */
+        struct stream_traps traps; /* but for these */
 };
 
 /* n blocks of content were loaded. A negative errno: some of it could be placed nowhere, which has been told to who waits in a fault. */

@@ -225,6 +225,10 @@ void ring_close(struct ring *ring, int fd) {
 
 /* --- running ------------------------------------------------------------------------------------------------------------------------------------- */
 
+void ring_submit(struct ring *ring) {
+        (void) io_uring_submit(&ring->uring); /* if it cannot take them now, the next run hands them over */
+}
+
 unsigned ring_n_pending(const struct ring *ring) {
         return ring->n_pending;
 }

@@ -61,6 +61,9 @@ void ring_cancel(struct ring *ring, struct ring_op *op);
 /* How many operations have begun and not ended. */
 unsigned ring_n_pending(const struct ring *ring);
 
+/* Hands over what has begun, for who goes on to do something long before the next run. */
+void ring_submit(struct ring *ring);
+
 /* Hands over what has begun; waits for an end if wait; calls done() for all that have ended. Negative errno: the ring itself failed. */
 int ring_run(struct ring *ring, bool wait);
 

@@ -13,7 +13,7 @@
 #define STREAM_WINDOW_MIN 8
 #define STREAM_LIMIT_MIN 16
 
-/* A window shorter than this has no trap: its end is as good. */
+/* A window shorter than this has no traps: its end is as good. */
 #define STREAM_TRAP_MIN 16
 
 void streams_init(struct streams *streams) {
@@ -27,6 +27,12 @@ static uint64_t stream_distance(const struct stream *stream, uint64_t block) {
         if (stream->stride == 0 || blocks % stream->stride != 0 || blocks / stream->stride < 0)
                 return 0;
         return (uint64_t) (blocks / stream->stride);
+}
+
+static bool stream_is_trap(const struct stream *stream, uint64_t block) {
+        uint64_t distance = stream_distance(stream, block);
+
+        return stream->window > 0 && distance > 0 && distance < stream_distance(stream, stream->next) && stream_has_trap(&stream->traps, block, 1);
 }
 
 /* How well a block fits into a stream. */
@@ -45,7 +51,7 @@ static enum stream_fit stream_fit(const struct stream *stream, uint64_t block) {
                 return STREAM_STRANGE;
         if (stream->stride == 0)
                 return blocks != 0 && blocks >= -STREAM_STRIDE_MAX && blocks <= STREAM_STRIDE_MAX ? STREAM_NEAR : STREAM_STRANGE;
-        if (distance == 1 || (distance > 0 && stream->window > 0 && (block == stream->trap || block == stream->next)))
+        if (distance == 1 || (stream->window > 0 && block == stream->next) || stream_is_trap(stream, block))
                 return STREAM_EXPECTED;
         return distance > 0 && stream->window > 0 && distance < stream_distance(stream, stream->next) ? STREAM_INSIDE : STREAM_STRANGE;
 }
@@ -99,7 +105,7 @@ static uint64_t stream_room(uint64_t block, int64_t stride, const struct stream_
 
 /* A block that should have been read ahead: it was dropped since then, or the thread is faster than what reads for it. */
 static bool stream_has_lost(const struct stream *stream, uint64_t block) {
-        return stream->window > 0 && block != stream->trap && block != stream->next && stream_distance(stream, block) < stream_distance(stream, stream->next);
+        return stream->window > 0 && !stream_is_trap(stream, block) && block != stream->next && stream_distance(stream, block) < stream_distance(stream, stream->next);
 }
 
 /* As if nothing behind the block had been read; what is there still is passed over by who reads. */
@@ -121,27 +127,37 @@ static void streams_widen(struct streams *streams, struct stream *stream, const 
         stream->window = stream_min(stream->window, limit);
 }
 
+/* Strides from a block that was touched to the next trap. Those behind a trap are where they were; else they can only be in what is to be read. */
+static uint64_t stream_next_trap(const struct stream *stream, uint64_t block, uint64_t begin, uint64_t step) {
+        uint64_t step_before = stream->traps.step / (uint64_t) (stream->stride > 0 ? stream->stride : -stream->stride);
+
+        if (stream_has_trap(&stream->traps, block, 1) && step % step_before == 0 && begin > step)
+                return step;
+        if (stream_has_trap(&stream->traps, block, 1) && step_before % step == 0 && begin > step_before)
+                return step_before;
+        return (begin + step - 1) / step * step;
+}
+
 /* From where it ends now to a window ahead of the block that was touched. */
 static void stream_extend(struct stream *stream, uint64_t block, const struct stream_bounds *bounds, struct stream_plan *ret_plan) {
         uint64_t window = stream_min(stream->window, stream_room(block, stream->stride, bounds)), begin = stream_distance(stream, stream->next);
-        uint64_t trap = window - window / 2;
+        uint64_t step = window >= STREAM_TRAP_MIN ? window / bounds->n_traps : 0, stride = (uint64_t) stream->stride;
 
         if (begin == 0) /* nothing is read ahead */
                 begin = 1;
-        if (trap < begin)
-                trap = begin;
-        if (trap > window || window < STREAM_TRAP_MIN)
-                trap = window + 1;
+        stream->traps = (struct stream_traps) {
+                .first = step > 0 ? block + stream_next_trap(stream, block, begin, step) * stride : 0,
+                .step = step * (stream->stride > 0 ? stride : -stride),
+        };
         *ret_plan = (struct stream_plan) {
                 .stream = stream,
-                .first = block + begin * (uint64_t) stream->stride,
+                .first = block + begin * stride,
                 .stride = stream->stride,
                 .n = window >= begin ? window + 1 - begin : 0,
-                .trap = block + trap * (uint64_t) stream->stride,
+                .traps = stream->traps,
         };
         if (ret_plan->n > 0)
-                stream->next = block + (window + 1) * (uint64_t) stream->stride;
-        stream->trap = ret_plan->trap;
+                stream->next = block + (window + 1) * stride;
 }
 
 void streams_miss(struct streams *streams, uint64_t block, const struct stream_bounds *bounds, struct stream_plan *ret_plan) {
@@ -163,4 +179,11 @@ void streams_miss(struct streams *streams, uint64_t block, const struct stream_b
                 stream_begin_again(stream, block);
         streams_widen(streams, stream, bounds);
         stream_extend(stream, block, bounds, ret_plan);
+}
+
+bool streams_have_trap(const struct streams *streams, uint64_t block) {
+        for (unsigned i = 0; i < STREAMS_MAX; i++)
+                if (stream_is_trap(&streams->list[i], block))
+                        return true;
+        return false;
 }

@@ -4,14 +4,29 @@
 
 /*
  * Streams: threads that touch blocks one after the other, at a constant distance, forwards or backwards, several of them mixed. From the blocks that were
- * missing when they were touched it is told what will be touched next. Blocks that were read ahead are not seen when they are touched, so one of them is left
- * out, the trap: its touch says how far a stream has come, early enough to read on before it is at the end. Pure: it knows numbers of blocks.
+ * missing when they were touched it is told what will be touched next. Blocks that were read ahead are not seen when they are touched, so some of them, at the
+ * same distance, are not shown: traps, whose touch says how far a stream has come, early enough to read on before it is at the end. Pure: it knows numbers of blocks.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #define STREAMS_MAX 8
+
+/* The block first, and those each step before and after it; step 0: none. */
+struct stream_traps {
+        uint64_t first;
+        uint64_t step;
+};
+
+static inline bool stream_has_trap(const struct stream_traps *traps, uint64_t block, uint64_t n) {
+        uint64_t skip;
+
+        if (traps->step == 0)
+                return false;
+        skip = block <= traps->first ? (traps->first - block) % traps->step : traps->step - 1 - (block - traps->first - 1) % traps->step;
+        return skip < n;
+}
 
 /* All positions in the direction of the stream. */
 struct stream {
@@ -20,7 +35,7 @@ struct stream {
         uint64_t n_seen; /* blocks in a row, as far as they were missing */
         uint64_t window; /* blocks that are read ahead; 0: none yet */
         uint64_t next;   /* the first that was not read ahead, while window > 0 */
-        uint64_t trap;   /* a block before that which was left out, or next */
+        struct stream_traps traps; /* between last and next */
         uint64_t stamp;  /* when it last went on; 0: it is free */
 };
 
@@ -37,19 +52,23 @@ struct stream_plan {
         uint64_t first;
         int64_t stride;
         uint64_t n;
-        uint64_t trap; /* of them, the one to leave out; none if it is not one of them */
+        struct stream_traps traps; /* that are not to be shown, those of them that are to be read */
 };
 
 struct stream_bounds {
         uint64_t begin; /* blocks that may be read */
         uint64_t end;
         uint64_t window; /* the largest */
+        unsigned n_traps; /* in each, so: how often it is read on */
         bool is_eager;   /* one block is enough to begin a stream */
 };
 
 void streams_init(struct streams *streams);
 
-/* A block was missing when it was touched. */
+/* Is it a trap of one of them? */
+bool streams_have_trap(const struct streams *streams, uint64_t block);
+
+/* A block was missing when it was touched, or is a trap. */
 void streams_miss(struct streams *streams, uint64_t block, const struct stream_bounds *bounds, struct stream_plan *ret_plan);
 
 #endif

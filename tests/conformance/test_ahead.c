@@ -72,6 +72,26 @@ static void test_forwards(void **state) {
         assert_int_equal(rig_stat(scene.fileh).loads, N_PAGES - 100);
 }
 
+/* Of a file that is never in RAM the traps are read with the others, but not shown before they are touched: a hundred that are loaded are shown but for a few. */
+static void test_traps(void **state) {
+        struct scene scene = start_with(rig_here(state), "64M", BF_ADVICE_NORMAL);
+        struct bf_fileh *fileh = rig_open(scene.client, scene.path, O_RDWR, BF_DIRECT);
+        const struct scene direct = { .client = scene.client, .fileh = fileh, .map = rig_map(fileh, 0, N_PAGES) };
+        unsigned n_hidden = 0;
+
+        assert_int_equal(bf_advise(fileh, 0, 0, BF_ADVICE_NORMAL), 0);
+        for (uint64_t page = 0; page < 200; page++)
+                read_page(&direct, page);
+        wait_loaded(&direct, 300);
+        for (uint64_t page = 200; page < 300; page++)
+                n_hidden += !probe_is_readable((void *) rig_word(direct.map, page, 0));
+        assert_in_range(n_hidden, 1, 10);
+        for (uint64_t page = 200; page < N_PAGES; page++)
+                read_page(&direct, page);
+        assert_in_range(n_faults(&direct), 1, 100);
+        assert_int_equal(rig_stat(fileh).loads, N_PAGES);
+}
+
 static void test_turned_off(void **state) {
         struct scene scene = start_with(rig_here(state), "64M", BF_ADVICE_RANDOM);
 
@@ -86,7 +106,7 @@ static void test_eager(void **state) {
         struct scene scene = start_with(rig_here(state), "64M", BF_ADVICE_SEQUENTIAL);
 
         read_page(&scene, 500);
-        wait_loaded(&scene, 516);
+        wait_loaded(&scene, 515);
         assert_states(scene.fileh, 498, "EELL");
 }
 
@@ -297,6 +317,7 @@ static void test_munmap_meanwhile(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_forwards),
+                RIG_TEST(test_traps),
                 RIG_TEST(test_turned_off),
                 RIG_TEST(test_eager),
                 RIG_TEST(test_strides),

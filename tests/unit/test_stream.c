@@ -28,7 +28,7 @@ static int setup(void **state) {
 
         memset(&reader, 0, sizeof(reader));
         streams_init(&reader.streams);
-        reader.bounds = (struct stream_bounds) { .begin = 0, .end = N_BLOCKS, .window = 512 };
+        reader.bounds = (struct stream_bounds) { .begin = 0, .end = N_BLOCKS, .window = 512, .n_traps = 2 };
         *state = &reader;
         return 0;
 }
@@ -38,7 +38,7 @@ static void carry_out(struct reader *reader, const struct stream_plan *plan) {
                 uint64_t block = plan->first + i * (uint64_t) plan->stride;
 
                 assert_true(block >= reader->bounds.begin && block < reader->bounds.end);
-                if (block == plan->trap)
+                if (stream_has_trap(&plan->traps, block, 1))
                         continue;
                 reader->n_twice += reader->has[block];
                 reader->n_ahead += !reader->has[block];
@@ -183,8 +183,8 @@ static void test_eager(void **state) {
 
         reader->bounds.is_eager = true;
         assert_true(touch(reader, 500));
-        assert_true(reader->has[501] && reader->has[516]);
-        assert_false(reader->has[508]); /* the trap */
+        assert_true(reader->has[501] && reader->has[515]);
+        assert_false(reader->has[508] || reader->has[516]); /* the traps */
         assert_false(reader->has[499]);
 }
 
@@ -252,6 +252,25 @@ static void test_from_the_beginning_again(void **state) {
         }
 }
 
+/* With four traps in each window, there are never less than three quarters of it ahead, and as many traps as quarters. */
+static void test_four_traps(void **state) {
+        struct reader *reader = *state;
+        unsigned n_short = 0;
+
+        reader->bounds.n_traps = 4;
+        for (uint64_t i = 0; i < 10000; i++) {
+                bool goes_on = reader->has[i + 512 / 4 * 3 - 1] || reader->has[i + 512 / 4 * 3 - 2]; /* one of them may be a trap */
+
+                if (i == 4000)
+                        forget(reader, N_BLOCKS - 1, 1);
+                if (touch(reader, i) && i > 2000)
+                        n_short += !goes_on;
+        }
+        assert_int_equal(n_short, 0);
+        assert_in_range(reader->n_misses, 6000 / 128 - 2, 6000 / 128 + 2);
+        assert_int_equal(reader->n_twice, 0);
+}
+
 /* One block that is gone from what was read ahead says nothing about the others. */
 static void test_one_lost(void **state) {
         struct reader *reader = *state;
@@ -284,6 +303,7 @@ int main(void) {
                 cmocka_unit_test_setup(test_lost, setup),
                 cmocka_unit_test_setup(test_from_the_beginning_again, setup),
                 cmocka_unit_test_setup(test_one_lost, setup),
+                cmocka_unit_test_setup(test_four_traps, setup),
         };
 
         return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
