@@ -22,7 +22,7 @@
 #define AHEAD_TRAPS_FAR 4 /* while one part is read another one can be copied, and a third one be touched */
 #define AHEAD_STEP_BYTES (UINT64_C(256) << 10)
 #define AHEAD_STEP_DIRECT_BYTES (UINT64_C(1) << 20) /* what is read without the page cache takes no time here */
-#define AHEAD_BACKGROUND_BYTES (UINT64_C(1) << 20) /* blocks as large as this are read by another thread, also if they are cached: that takes long */
+#define AHEAD_BACKGROUND_BYTES (UINT64_C(1) << 20) /* blocks as large as this are read by another thread (load_now.c) */
 #define AHEAD_STEP_SINGLES 16u /* blocks that do not lie side by side */
 
 /* What is to be read of one stream. */
@@ -92,7 +92,7 @@ static bool ahead_load(struct fileh *fileh, struct ahead_range *range, uint64_t 
 
         if (!ahead_has_room(fileh->pager, n << fileh->block_shift))
                 return false;
-        range->is_slow = has_trap || n << fileh->block_shift >= AHEAD_BACKGROUND_BYTES || !load_now(range->mapping, first, n, false);
+        range->is_slow = has_trap || !load_now(range->mapping, first, n, false);
         if (!range->is_slow)
                 return true;
         if (load_new(fileh, first, n, &load) < 0)

@@ -13,6 +13,9 @@
 #include "quota.h"
 #include "store.h"
 
+/* What is larger is read by another thread, also if it is cached: that takes long, and two threads are faster. */
+#define LOAD_NOW_MAX (UINT64_C(512) << 10)
+
 /* What lies in RAM is copied from where it lies. */
 static bool load_now_view(struct mapping *mapping, uint64_t block, uint64_t n, bool write) {
         struct fileh *fileh = mapping->fileh;
@@ -58,7 +61,7 @@ bool load_now(struct mapping *mapping, uint64_t block, uint64_t n, bool write) {
         uint64_t length = n << fileh->block_shift, began = latency_now();
         bool is_placed;
 
-        if (!store_has_now(fileh->store) || (write && (n > 1 || !quota_has_left(fileh))))
+        if (length > LOAD_NOW_MAX || !store_has_now(fileh->store) || (write && (n > 1 || !quota_has_left(fileh))))
                 return false;
         if (!TAILQ_EMPTY(&pager->room_queue) || !pool_take(pager->pool, length))
                 return false;

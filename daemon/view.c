@@ -144,6 +144,13 @@ static bool view_open(struct views *views, struct view *view) {
         return view->is_open && madvise(address, view->n_bytes, MADV_POPULATE_READ) == 0;
 }
 
+/* Page faults of this thread that had to wait for a disk. */
+static long view_n_waits(void) {
+        struct rusage usage;
+
+        return getrusage(RUSAGE_THREAD, &usage) < 0 ? 0 : usage.ru_majflt;
+}
+
 static bool view_is_trusted(struct views *views, struct view *view, uint64_t now) {
         if (now < view->trusted_till)
                 return true;
@@ -154,6 +161,7 @@ static bool view_is_trusted(struct views *views, struct view *view, uint64_t now
                 return false;
         }
         view->trusted_till = now + VIEW_TRUST_USEC;
+        views->n_waits = view_n_waits(); /* those until now were for something else */
         return true;
 }
 
@@ -171,13 +179,6 @@ const void *views_get(struct views *views, int fd, uint64_t offset, uint64_t len
         views->got_at = now;
         views->got = view;
         return view_address(views, view) + skip;
-}
-
-/* Page faults of this thread that had to wait for a disk. */
-static long view_n_waits(void) {
-        struct rusage usage;
-
-        return getrusage(RUSAGE_THREAD, &usage) < 0 ? 0 : usage.ru_majflt;
 }
 
 /* It may be slow as well because this thread was not scheduled. */
