@@ -19,9 +19,11 @@
 /* So much must be wanted of a window before it is opened: opening it costs as much as reading that. */
 #define VIEW_WANTED_MIN (UINT64_C(64) << 10)
 
-/* How long it is trusted that all is in RAM; and how long it is not looked again when it was not. */
+/* How long it is trusted that all is in RAM; and how long it is not looked again when it was not, at first: looking takes the kernel some time for each page that is
+ * not. */
 #define VIEW_TRUST_USEC 500000u
-#define VIEW_PAUSE_USEC 100000u
+#define VIEW_PAUSE_USEC_MIN 100000u
+#define VIEW_PAUSE_USEC_MAX 3200000u
 
 /* Copying took longer than this: it may have waited for a disk. */
 #define VIEW_SLOW_USEC 1000u
@@ -53,6 +55,7 @@ struct view {
         uint64_t n_wanted;
         uint64_t trusted_till;
         uint64_t paused_till;
+        uint64_t pause_usec; /* the last one */
         uint64_t used; /* when it was last asked for */
 };
 
@@ -157,10 +160,14 @@ static bool view_is_trusted(struct views *views, struct view *view, uint64_t now
         if (now < view->paused_till || now < views->distrusted_till || view->n_wanted < VIEW_WANTED_MIN)
                 return false;
         if (!view_open(views, view)) {
-                view->paused_till = now + VIEW_PAUSE_USEC;
+                view->pause_usec = view->pause_usec == 0 ? VIEW_PAUSE_USEC_MIN : view->pause_usec * 2;
+                if (view->pause_usec > VIEW_PAUSE_USEC_MAX)
+                        view->pause_usec = VIEW_PAUSE_USEC_MAX;
+                view->paused_till = now + view->pause_usec;
                 return false;
         }
         view->trusted_till = now + VIEW_TRUST_USEC;
+        view->pause_usec = 0;
         views->n_waits = view_n_waits(); /* those until now were for something else */
         return true;
 }

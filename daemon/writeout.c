@@ -306,14 +306,15 @@ static uint64_t writeout_window(const struct writeout *w) {
         return store_is_exact(w->fileh->store) ? 1 : WRITEOUT_WINDOW_BYTES;
 }
 
+/* It begins little at a time: what the page cache takes is written when it is handed over, and the next can use the same buffer, while that is in the CPU's cache. */
 static enum job_result writeout_store(struct writeout *w) {
         struct writeout_run *run;
         unsigned n = 0;
 
         while ((run = STAILQ_FIRST(&w->runs)) && run->has_ended && n++ < JOB_STEP_PAGES)
                 writeout_finish_run(w, run);
-        while (w->n_bytes < writeout_window(w) && writeout_goes_on(w) && writeout_begin_runs(w))
-                ;
+        if (w->n_bytes < writeout_window(w) && writeout_goes_on(w) && writeout_begin_runs(w))
+                return JOB_MORE;
         if ((run = STAILQ_FIRST(&w->runs)))
                 return run->has_ended ? JOB_MORE : JOB_WAIT;
         if (writeout_is_waiting(w))
