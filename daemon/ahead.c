@@ -92,7 +92,7 @@ static bool ahead_load(struct fileh *fileh, struct ahead_range *range, uint64_t 
 
         if (!ahead_has_room(fileh->pager, n << fileh->block_shift))
                 return false;
-        range->is_slow = has_trap || !load_now(range->mapping, first, n, false);
+        range->is_slow = has_trap || load_may_fill(fileh, range->mapping, first, n) || !load_now(range->mapping, first, n, false);
         if (!range->is_slow)
                 return true;
         if (load_new(fileh, first, n, &load) < 0)

@@ -8,6 +8,7 @@
 
 #include "fileh.h"
 #include "fileh_name.h"
+#include "fill.h"
 #include "inject.h"
 #include "load.h"
 #include "mapping.h"
@@ -349,11 +350,78 @@ static int load_tell_failed(const struct load *load, int error) {
         return error;
 }
 
+bool load_may_fill(const struct fileh *fileh, const struct mapping *mapping, uint64_t block, uint64_t n) {
+        return mapping && !mapping->readonly && n << fileh->block_shift >= FILL_BYTES_MIN && mapping_shows(mapping, block) &&
+               mapping_shows(mapping, block + n - 1) && fill_is_free(fileh->pager);
+}
+
 /* The disk is not to be idle while what it gave is copied. */
 static void load_let_others_read(struct load *load) {
         load_give_turn_back(load);
         if (load_bytes(load) >= LOAD_RUN_BYTES)
                 ring_submit(load->fileh->pager->ring);
+}
+
+static void load_end_fill(struct load *load, int result) {
+        const struct place_load place = { load->fileh, load->id, &load->waiters, load->ahead_of, load->traps };
+        int r = 0;
+
+        load->fill = NULL;
+        if (result == 0)
+                place_filled(&place, load->block, load->n_blocks);
+        else
+                r = place_content(&place, load->block, load->n_blocks, load->request.buf); /* some of it is there, perhaps */
+        if (r < 0 && load->error == 0)
+                load->error = r;
+        load->n_ended = load->n_blocks;
+        load_free(load);
+}
+
+static void load_on_filled(struct fill *fill) {
+        load_end_fill(fill->owner, fill->result);
+}
+
+void load_settle_fills(struct fileh *fileh) {
+        struct load *load, *next;
+
+        for (load = TAILQ_FIRST(&fileh->loads); load; load = next) {
+                struct fill *fill = load->fill;
+
+                next = TAILQ_NEXT(load, fileh_entry);
+                if (!fill)
+                        continue;
+                fill_wait(fileh->pager, fill);
+                load_end_fill(load, fill->result);
+        }
+}
+
+/* Has none of its pages left it? */
+static bool load_is_whole(const struct load *load) {
+        for (uint64_t i = 0; i < load->n_blocks; i++)
+                if (!fileh_is_loaded_by(load->fileh, load->block + i, load->id))
+                        return false;
+        return true;
+}
+
+/* What nobody waits for yet is copied elsewhere, if that is possible. */
+static bool load_fill_elsewhere(struct load *load, uint64_t n_good) {
+        struct fileh *fileh = load->fileh;
+        struct mapping *mapping = load->ahead_of;
+        struct fill_work work = {
+                .mapping = mapping,
+                .memory = &fileh->memory,
+                .block = load->block,
+                .n = load->n_blocks,
+                .block_shift = fileh->block_shift,
+                .buf = load->request.buf,
+                .traps = load->traps,
+        };
+
+        if (n_good < load->n_blocks || load_bytes_inside(load) < load_bytes(load) || load->is_unspill || !STAILQ_EMPTY(&load->waiters) ||
+            !load_may_fill(fileh, mapping, load->block, load->n_blocks) || !load_is_whole(load))
+                return false;
+        load->fill = fill_begin(fileh->pager, &work, load, load_on_filled);
+        return load->fill;
 }
 
 /* After an error in a run the next read is of the failing block alone, where it is not known whether that one alone is to fail. */
@@ -364,6 +432,8 @@ static void load_on_read(struct store_request *request, int error) {
         INJECT(LOAD_READ);
         if (load->n_ended + n_good == load->n_blocks)
                 load_let_others_read(load);
+        if (load_fill_elsewhere(load, n_good))
+                return;
         load_place_good(load, n_good);
         n_failed = load_n_failed(load, n_good, error);
         if (n_failed > 0)
@@ -445,6 +515,7 @@ void load_cancel_waiting(struct fileh *fileh) {
 void load_forget_mapping(struct fileh *fileh, const struct mapping *mapping) {
         struct load *load;
 
+        load_settle_fills(fileh);
         TAILQ_FOREACH(load, &fileh->loads, fileh_entry) {
                 waiters_remove_mapping(&load->waiters, mapping);
                 if (load->ahead_of == mapping)

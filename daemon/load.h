@@ -21,6 +21,7 @@
 #define LOAD_RUN_BYTES (UINT64_C(256) << 10)
 
 struct fileh;
+struct fill;
 struct mapping;
 struct pager;
 
@@ -41,6 +42,7 @@ struct load {
         uint64_t began;    /* to read, by latency_now(); 0: not yet */
         void *buf; /* of the loan, if there is one */
         struct store_loan loan;
+        struct fill *fill; /* its content is being copied by another thread; else NULL */
         struct store_request request;
         struct waiters waiters;
         TAILQ_ENTRY(load) fileh_entry; /* fileh->loads -> load->fileh_entry */
@@ -66,6 +68,12 @@ void load_refuse_block(struct load *load, uint64_t block, int error);
 
 /* The load a page waits for. */
 struct load *load_of_page(struct fileh *fileh, uint32_t id);
+
+/* Can what is read of these blocks be copied into that mapping by another thread? */
+bool load_may_fill(const struct fileh *fileh, const struct mapping *mapping, uint64_t block, uint64_t n);
+
+/* What other threads copy of this fileh's loads has ended, and the pages are LOADED. */
+void load_settle_fills(struct fileh *fileh);
 
 /* The event takes a page out of its load's hands; who waited for it asks again. */
 void load_abandon(struct fileh *fileh, uint32_t id, enum page_event event);

@@ -21,6 +21,7 @@
 #include "wire.h"
 
 struct fileh;
+struct filler;
 struct load;
 struct pager;
 struct request_hold;
@@ -115,6 +116,8 @@ struct pager {
         struct spill spill;
         struct ring_op guess_timer;
         bool guess_timer_is_set;
+        struct filler *filler; /* NULL: it has none, not yet or (has_no_filler) never (fill.h) */
+        bool has_no_filler;
         unsigned n_leaving; /* stores that were freed, and whose threads have not ended */
         struct latencies latencies; /* the main thread looks at them */
         uint64_t fault_began;       /* nanoseconds: the fault that is dealt with */

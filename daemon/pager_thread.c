@@ -14,6 +14,7 @@
 
 #include "absent.h"
 #include "closing.h"
+#include "fill.h"
 #include "guess.h"
 #include "load.h"
 #include "log.h"
@@ -351,8 +352,10 @@ static void *pager_thread_main(void *arg) {
         if (r < 0)
                 return NULL;
         pager_thread_loop(thread);
-        if (!thread->is_hanging)
+        if (!thread->is_hanging) {
+                fill_end(pager);
                 pager_fini(pager);
+        }
         return NULL;
 }
 

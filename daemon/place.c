@@ -193,6 +193,37 @@ int place_content(const struct place_load *load, uint64_t block, uint64_t n, con
         return error;
 }
 
+/*
+ * Who waited there was woken when it was copied, but perhaps before it slept: a thread tells of its fault, then looks whether the page is there, then sleeps. Should the
+ * page be dropped between these, it would sleep for ever. So whoever's fault is known is woken once more.
+ */
+static void place_run_filled(struct place_run *run, struct fileh *fileh) {
+        place_run_event(run, fileh, EVENT_LOADED, 0);
+        if (run->write)
+                place_run_event(run, fileh, EVENT_WRITE, 0);
+        if (run->target && !STAILQ_EMPTY(&run->waiters) && (!run->write || mapping_protect(run->target, run->block, run->n, false) < 0))
+                mapping_wake(run->target, run->block);
+        place_run_show(run);
+        fileh->n_loads += run->n;
+        pager_count(fileh->pager, COUNTER_LOADS, (int64_t) run->n);
+}
+
+void place_filled(const struct place_load *load, uint64_t block, uint64_t n) {
+        struct fileh *fileh = load->fileh;
+        struct place_run run;
+
+        for (uint64_t i = 0; i < n; i += run.n) {
+                run.n = 1;
+                if (!fileh_is_loaded_by(fileh, block + i, load->id))
+                        continue;
+                place_run_init(&run, load, block + i, NULL);
+                run.target = stream_has_trap(&load->traps, run.block, 1) ? NULL : load->ahead_of;
+                place_run_extend(&run, load, n - i);
+                place_run_filled(&run, fileh);
+                place_run_fini(&run, fileh);
+        }
+}
+
 /* --- at once ------------------------------------------------------------------------------------------------------------------------------------ */
 
 /* The first n of the pages are not there any more; their room is the caller's, as it was. */

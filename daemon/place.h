@@ -24,6 +24,9 @@ struct place_load {
 /* n blocks of content were loaded. A negative errno: some of it could be placed nowhere, which has been told to who waits in a fault. */
 int place_content(const struct place_load *load, uint64_t block, uint64_t n, const void *buf);
 
+/* The same blocks are in the memory already, and were shown where they were to be, but for the traps. */
+void place_filled(const struct place_load *load, uint64_t block, uint64_t n);
+
 /* n EMPTY blocks were read at once, for threads that touched some of them or soon will: their pages are made, of room that was taken for them. write: the first, and
  * only one, is to be written. A negative errno: that did not work, and nothing has changed. */
 int place_now(struct mapping *mapping, uint64_t block, uint64_t n, const void *buf, bool write);

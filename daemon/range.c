@@ -78,6 +78,7 @@ static enum job_result range_drop_step(struct job *job) {
         struct drop drop;
         uint32_t id;
 
+        load_settle_fills(range->fileh);
         drop_init(&drop, range->fileh->pager);
         while (n++ < JOB_STEP_PAGES && (id = range_drop_next(range, &n_looks)))
                 range_drop_page(range, &drop, id);

@@ -3,8 +3,13 @@
 /* Reading ahead: what is read of who touches pages in order, that it is shown before it is touched, and that it changes nothing but how long things take. */
 
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "rig.h"
 #include "tempfile.h"
@@ -90,6 +95,71 @@ static void test_traps(void **state) {
                 read_page(&direct, page);
         assert_in_range(n_faults(&direct), 1, 100);
         assert_int_equal(rig_stat(fileh).loads, N_PAGES);
+}
+
+struct stale_reader {
+        uint64_t *map;
+        atomic_uint_fast64_t at;
+        atomic_uint_fast64_t rounds[N_PAGES]; /* of each page: the file had that word when it was invalidated last */
+        atomic_bool is_over;
+        uint64_t n_stale;
+};
+
+static void *read_on_and_on(void *arg) {
+        struct stale_reader *reader = arg;
+
+        while (!atomic_load(&reader->is_over))
+                for (uint64_t page = 0; page < N_PAGES; page++) {
+                        uint64_t round = atomic_load(&reader->rounds[page]);
+
+                        reader->n_stale += *(volatile uint64_t *) rig_word(reader->map, page, 0) >> 32 < round;
+                        atomic_store(&reader->at, page);
+                }
+        return NULL;
+}
+
+/* What is on its way when the file changes does not outlive an invalidation, whoever copies it just then; nor does a reader that waits for it miss its end. */
+static void test_stale(void **state) {
+        struct scene scene = start_with(rig_here(state), "64M", BF_ADVICE_SEQUENTIAL);
+        int fd = open(scene.path, O_RDWR | O_CLOEXEC);
+        static struct stale_reader reader;
+        pthread_t thread;
+
+        assert_true(fd >= 0);
+        memset(&reader, 0, sizeof(reader));
+        reader.map = scene.map;
+        assert_int_equal(pthread_create(&thread, NULL, read_on_and_on, &reader), 0);
+        for (uint64_t round = 1; round <= 10000; round++) {
+                uint64_t page = (atomic_load(&reader.at) + round % 80) % N_PAGES, word = round << 32 | page;
+
+                assert_int_equal(pwrite(fd, &word, sizeof(word), (off_t) (page * RIG_PAGE)), sizeof(word));
+                assert_int_equal(bf_invalidate(scene.fileh, 0, N_PAGES * RIG_PAGE), 0);
+                atomic_store(&reader.rounds[page], round);
+        }
+        atomic_store(&reader.is_over, true);
+        pthread_join(thread, NULL);
+        assert_int_equal(reader.n_stale, 0);
+        close(fd);
+}
+
+/* A writer in order, of pages that are on their way: each of his words is there afterwards. */
+static void test_write_behind(void **state) {
+        struct scene scene = start_with(rig_here(state), "64M", BF_ADVICE_NORMAL);
+
+        for (uint64_t round = 1; round <= 100; round++) {
+                assert_int_equal(bf_discard(scene.fileh), 0);
+                assert_int_equal(bf_invalidate(scene.fileh, 0, N_PAGES * RIG_PAGE), 0);
+                for (uint64_t page = 0; page < N_PAGES; page++) {
+                        read_page(&scene, page);
+                        if (page % (2 + round % 5) == 0)
+                                *rig_word(scene.map, page, 1) = round;
+                }
+                for (uint64_t page = 0; page < N_PAGES; page++) {
+                        if (page % (2 + round % 5) == 0)
+                                assert_int_equal(*rig_word(scene.map, page, 1), round);
+                        assert_int_equal(bf_page_state(scene.fileh, page * RIG_PAGE), page % (2 + round % 5) == 0 ? BF_PAGE_DIRTY : BF_PAGE_LOADED);
+                }
+        }
 }
 
 static void test_turned_off(void **state) {
@@ -318,6 +388,8 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_forwards),
                 RIG_TEST(test_traps),
+                RIG_TEST(test_stale),
+                RIG_TEST(test_write_behind),
                 RIG_TEST(test_turned_off),
                 RIG_TEST(test_eager),
                 RIG_TEST(test_strides),
