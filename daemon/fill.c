@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "fill.h"
 #include "mapping.h"
@@ -19,6 +21,7 @@ struct filler {
         pthread_t thread;
         pthread_mutex_t mutex;  /* of stages and results, and is_ending */
         pthread_cond_t changed;
+        int tid; /* 0: it has not run yet */
         bool is_ending;
         struct fill fills[FILLS];
 };
@@ -69,6 +72,7 @@ static void *filler_main(void *arg) {
         struct fill *fill;
 
         pthread_mutex_lock(&filler->mutex);
+        filler->tid = (int) gettid();
         while (!filler->is_ending)
                 if ((fill = filler_next(filler)))
                         filler_do(filler, fill);
@@ -151,8 +155,10 @@ void fill_wait(struct pager *pager, struct fill *fill) {
                 fill->result = -ECANCELED;
                 fill->is_taken = false;
         }
+        atomic_store(&pager->awaited_tid, filler->tid);
         while (fill->stage != FILL_ENDED)
                 pthread_cond_wait(&filler->changed, &filler->mutex);
+        atomic_store(&pager->awaited_tid, 0);
         fill->ended = NULL;
         pthread_mutex_unlock(&filler->mutex);
 }

@@ -118,6 +118,7 @@ struct pager {
         bool guess_timer_is_set;
         struct filler *filler; /* NULL: it has none, not yet or (has_no_filler) never (fill.h) */
         bool has_no_filler;
+        atomic_int awaited_tid; /* it sleeps until its filler has done something; 0: it does not */
         unsigned n_leaving; /* stores that were freed, and whose threads have not ended */
         struct latencies latencies; /* the main thread looks at them */
         uint64_t fault_began;       /* nanoseconds: the fault that is dealt with */

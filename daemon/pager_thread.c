@@ -461,11 +461,11 @@ unsigned pager_thread_poke(struct pager_thread *thread) {
         return n;
 }
 
-bool pager_thread_is_in_kernel(const struct pager_thread *thread) {
+static bool pager_thread_is_tid_in_kernel(int tid) {
         char path[64], text[256] = "", *end;
         FILE *file;
 
-        snprintf(path, sizeof(path), "/proc/self/task/%d/stat", atomic_load(&thread->tid));
+        snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
         file = fopen(path, "re");
         if (!file)
                 return false;
@@ -473,6 +473,12 @@ bool pager_thread_is_in_kernel(const struct pager_thread *thread) {
         fclose(file);
         end = strrchr(text, ')'); /* of its name */
         return end && strncmp(end, ") D", 3) == 0;
+}
+
+bool pager_thread_is_in_kernel(const struct pager_thread *thread) {
+        int awaited_tid = atomic_load(&thread->pager.awaited_tid);
+
+        return pager_thread_is_tid_in_kernel(awaited_tid > 0 ? awaited_tid : atomic_load(&thread->tid));
 }
 
 void pager_thread_close(struct pager_thread *thread, const int *fds, unsigned n_fds) {
