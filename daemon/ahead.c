@@ -14,12 +14,10 @@
 #include "stream.h"
 
 /* So much is read ahead at the most, or this share of the pool; a step of it is short, as faults wait for its end. */
-#define AHEAD_WINDOW_BYTES (UINT64_C(2) << 20)
-#define AHEAD_WINDOW_EAGER_BYTES (UINT64_C(8) << 20) /* of who says that he reads in order; and where each request goes to the disk, which is to have several */
+#define AHEAD_WINDOW_BYTES (UINT64_C(8) << 20)
 #define AHEAD_WINDOW_BLOCKS_MIN UINT64_C(4) /* of large ones */
 #define AHEAD_POOL_SHARE 16
-#define AHEAD_TRAPS 2
-#define AHEAD_TRAPS_FAR 4 /* while one part is read another one can be copied, and a third one be touched */
+#define AHEAD_TRAPS 4 /* while one part is read another one can be copied, and a third one be touched */
 #define AHEAD_STEP_BYTES (UINT64_C(256) << 10)
 #define AHEAD_STEP_DIRECT_BYTES (UINT64_C(1) << 20) /* what is read without the page cache takes no time here */
 #define AHEAD_BACKGROUND_BYTES (UINT64_C(1) << 20) /* blocks as large as this are read by another thread (load_now.c) */
@@ -89,10 +87,12 @@ static bool ahead_load(struct fileh *fileh, struct ahead_range *range, uint64_t 
         uint64_t first = range->stride == -1 ? range->next - (n - 1) : range->next;
         bool has_trap = range->stride == 1 || range->stride == -1 ? stream_has_trap(&range->traps, first, n) : stream_has_trap(&range->traps, range->next, 1);
         struct load *load;
+        bool may_fill;
 
         if (!ahead_has_room(fileh->pager, n << fileh->block_shift))
                 return false;
-        range->is_slow = has_trap || load_may_fill(fileh, range->mapping, first, n) || !load_now(range->mapping, first, n, false);
+        may_fill = load_may_fill(fileh, range->mapping, first, n);
+        range->is_slow = has_trap || may_fill || !load_now(range->mapping, first, n, false);
         if (!range->is_slow)
                 return true;
         if (load_new(fileh, first, n, &load) < 0)
@@ -100,13 +100,14 @@ static bool ahead_load(struct fileh *fileh, struct ahead_range *range, uint64_t 
         load->ahead_of = range->mapping;
         load->traps = range->traps;
         load->request.is_background = true;
+        load->request.may_be_now = may_fill && n << fileh->block_shift <= AHEAD_STEP_BYTES;
         load_start(load);
         return true;
 }
 
 /* Reads by other threads take no time here. */
 static uint64_t ahead_step_bytes(const struct fileh *fileh) {
-        return fileh->block_size >= AHEAD_BACKGROUND_BYTES || fileh->is_direct ? AHEAD_WINDOW_EAGER_BYTES : AHEAD_STEP_BYTES;
+        return fileh->block_size >= AHEAD_BACKGROUND_BYTES || fileh->is_direct ? AHEAD_WINDOW_BYTES : AHEAD_STEP_BYTES;
 }
 
 static void ahead_range_step(struct fileh *fileh, struct ahead_range *range) {
@@ -161,8 +162,7 @@ static struct ahead *ahead_get(struct fileh *fileh) {
 static struct stream_bounds ahead_bounds(const struct mapping *mapping) {
         const struct fileh *fileh = mapping->fileh;
         bool is_eager = fileh->advice == WIRE_ADVICE_SEQUENTIAL;
-        bool is_far = fileh->is_direct || !store_has_now(fileh->store); /* nothing of it is in RAM: what is read takes its time */
-        uint64_t window = is_eager || is_far ? AHEAD_WINDOW_EAGER_BYTES : AHEAD_WINDOW_BYTES;
+        uint64_t window = AHEAD_WINDOW_BYTES;
         uint64_t end = (mapping->offset + mapping->length) >> fileh->block_shift;
 
         if (window < AHEAD_WINDOW_BLOCKS_MIN << fileh->block_shift)
@@ -172,7 +172,7 @@ static struct stream_bounds ahead_bounds(const struct mapping *mapping) {
                 .begin = mapping->offset >> fileh->block_shift,
                 .end = ahead_min(end, fileh_n_blocks(fileh)),
                 .window = window >> fileh->block_shift,
-                .n_traps = is_far ? AHEAD_TRAPS_FAR : AHEAD_TRAPS,
+                .n_traps = AHEAD_TRAPS,
                 .is_eager = is_eager,
         };
 }

@@ -11,7 +11,7 @@
 #define BUFS_SLAB ((size_t) 1 << BUFS_MAX_SHIFT)
 
 /* Smaller ones are allocated one by one. */
-#define BUFS_SLAB_CLASS_MIN (16u - BUFS_MIN_SHIFT)
+#define BUFS_SLAB_CLASS_MIN (18u - BUFS_MIN_SHIFT)
 
 /* lies in the free buffer itself */
 struct bufs_free {

@@ -9,7 +9,7 @@
 
 #define BUFS_MIN_SHIFT 12
 #define BUFS_MAX_SHIFT 21
-#define BUFS_CACHED_MAX ((size_t) 8 << 20) /* bytes kept while nobody uses them; more as long as others next to them are used */
+#define BUFS_CACHED_MAX ((size_t) 4 << 20) /* bytes kept while nobody uses them; more as long as others next to them are used */
 
 struct bufs {
         struct bufs_free *free[BUFS_MAX_SHIFT - BUFS_MIN_SHIFT + 1];

@@ -103,8 +103,8 @@ int ring_read_now(int fd, void *buf, size_t length, uint64_t offset) {
         return n < 0 ? -errno : (int) n;
 }
 
-void ring_read(struct ring *ring, struct ring_op *op, int fd, bool may_block, void *buf, size_t length, uint64_t offset) {
-        int n = may_block ? -EAGAIN : ring_read_now(fd, buf, length, offset);
+void ring_read(struct ring *ring, struct ring_op *op, int fd, bool is_now, bool may_block, void *buf, size_t length, uint64_t offset) {
+        int n = is_now ? ring_read_now(fd, buf, length, offset) : -EAGAIN;
 
         if (n <= 0) { /* it would have to wait, or there is an error to be told by the queue */
                 ring_read_queued(ring, op, fd, may_block, buf, length, offset);

@@ -27,10 +27,10 @@ void ring_free(struct ring *ring);
 
 /*
  * may_block: the file's system does not know how not to (ring_may_block()): the operation gets a kernel thread. The others are begun at once, and
- * wait, where they have to, without one. A read is tried at once, without the kernel's queues, as far as it need not wait: the shortest way to what
+ * wait, where they have to, without one. is_now: a read is tried at once, without the kernel's queues, as far as it need not wait: the shortest way to what
  * is cached.
  */
-void ring_read(struct ring *ring, struct ring_op *op, int fd, bool may_block, void *buf, size_t length, uint64_t offset);
+void ring_read(struct ring *ring, struct ring_op *op, int fd, bool is_now, bool may_block, void *buf, size_t length, uint64_t offset);
 /* The same of a file that is open for direct I/O, where all is a multiple of its file system's blocks. Written by ring_write(). */
 void ring_read_direct(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t length, uint64_t offset);
 void ring_write(struct ring *ring, struct ring_op *op, int fd, bool may_block, const void *buf, size_t length, uint64_t offset);

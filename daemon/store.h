@@ -30,6 +30,7 @@ struct store_request {
         const uint64_t *mask; /* of a write where the store has a grain: a bit for each page from offset on that is to be written; NULL: all are */
         uint32_t page_size;
         bool is_background;                                      /* another thread is to do what work there is, if that can be */
+        bool may_be_now;                                         /* but for what can be had at once */
         uint32_t n_done;                                         /* bytes; at the end of a read without error, fewer than length: end of the file */
         void (*done)(struct store_request *request, int error); /* 0 or a negative errno; n_done bytes are good in any case */
 

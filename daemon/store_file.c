@@ -44,6 +44,12 @@ static uint32_t store_file_direct_part(const struct store_request *request) {
         return request->is_cached || (request->offset + request->n_done) % STORE_FILE_ALIGN ? 0 : (request->length - request->n_done) & ~(STORE_FILE_ALIGN - 1);
 }
 
+static void store_file_read_cached(const struct store_file *file, struct store_request *request, char *buf, uint64_t offset) {
+        bool is_elsewhere = file->may_block || request->is_background, is_now = !file->may_block && (!request->is_background || request->may_be_now);
+
+        ring_read(file->ring, &request->op, file->cached.fd, is_now, is_elsewhere, buf, request->length - request->n_done, offset);
+}
+
 static void store_file_read_on(struct store_request *request) {
         struct store_file *file = store_file_of(request->store);
         uint32_t part = file->direct.fd >= 0 ? store_file_direct_part(request) : 0;
@@ -53,7 +59,7 @@ static void store_file_read_on(struct store_request *request) {
         if (part > 0)
                 ring_read_direct(file->ring, &request->op, file->direct.fd, buf, part, offset);
         else
-                ring_read(file->ring, &request->op, file->cached.fd, file->may_block || request->is_background, buf, request->length - request->n_done, offset);
+                store_file_read_cached(file, request, buf, offset);
 }
 
 static void store_file_write_on(struct store_request *request) {

@@ -173,7 +173,7 @@ void streams_miss(struct streams *streams, uint64_t block, const struct stream_b
                 stream->stride = 1;
                 stream->n_seen = STREAM_SEEN_MIN;
         }
-        if (stream->n_seen < STREAM_SEEN_MIN || (is_lost && !is_next)) /* one alone may be chance */
+        if (stream->n_seen < STREAM_SEEN_MIN || (is_lost && !is_next && !bounds->is_eager)) /* one alone may be chance */
                 return;
         if (is_lost)
                 stream_begin_again(stream, block);

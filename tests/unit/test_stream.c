@@ -252,6 +252,18 @@ static void test_from_the_beginning_again(void **state) {
         }
 }
 
+/* Who is known to read in order is believed at once, wherever he begins again. */
+static void test_eager_begins_again(void **state) {
+        struct reader *reader = *state;
+
+        reader->bounds.is_eager = true;
+        for (uint64_t i = 0; i < 2000; i++)
+                (void) touch(reader, i);
+        forget(reader, 0, N_BLOCKS);
+        assert_true(touch(reader, 1990));
+        assert_true(reader->has[1991]);
+}
+
 /* With four traps in each window, there are never less than three quarters of it ahead, and as many traps as quarters. */
 static void test_four_traps(void **state) {
         struct reader *reader = *state;
@@ -304,6 +316,7 @@ int main(void) {
                 cmocka_unit_test_setup(test_from_the_beginning_again, setup),
                 cmocka_unit_test_setup(test_one_lost, setup),
                 cmocka_unit_test_setup(test_four_traps, setup),
+                cmocka_unit_test_setup(test_eager_begins_again, setup),
         };
 
         return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
