@@ -87,12 +87,13 @@ static bool ahead_load(struct fileh *fileh, struct ahead_range *range, uint64_t 
         uint64_t first = range->stride == -1 ? range->next - (n - 1) : range->next;
         bool has_trap = range->stride == 1 || range->stride == -1 ? stream_has_trap(&range->traps, first, n) : stream_has_trap(&range->traps, range->next, 1);
         struct load *load;
-        bool may_fill;
+        bool may_fill, is_shown;
 
         if (!ahead_has_room(fileh->pager, n << fileh->block_shift))
                 return false;
         may_fill = load_may_fill(fileh, range->mapping, first, n);
-        range->is_slow = has_trap || may_fill || !load_now(range->mapping, first, n, false);
+        is_shown = mapping_shows(range->mapping, first) && mapping_shows(range->mapping, first + n - 1);
+        range->is_slow = has_trap || may_fill || !is_shown || !load_now(range->mapping, first, n, false);
         if (!range->is_slow)
                 return true;
         if (load_new(fileh, first, n, &load) < 0)
@@ -239,7 +240,7 @@ void ahead_begin(struct mapping *mapping, const struct ahead_plan *plan, bool is
         if (!rest.stream || rest.n == 0)
                 return;
         range = &ahead->ranges[rest.stream - ahead->streams.list];
-        if (range->n > 0 && range->stride == rest.stride && range->next + range->n * (uint64_t) range->stride == rest.first)
+        if (range->n > 0 && range->mapping == mapping && range->stride == rest.stride && range->next + range->n * (uint64_t) range->stride == rest.first)
                 range->n += rest.n; /* it goes on where it would have ended */
         else
                 *range = (struct ahead_range) { .next = rest.first, .stride = rest.stride, .n = rest.n, .is_slow = range->is_slow };

@@ -53,7 +53,7 @@ static void fault_wait(struct waiters *waiters, struct mapping *mapping, uint64_
         struct pager *pager = mapping->fileh->pager;
 
         if (waiters_add_fault(waiters, mapping, block, write, pager->fault_began) < 0)
-                mapping_poison(mapping, block);
+                mapping_wake(mapping, block); /* it asks again: the page may be mapped, and write-protected */
         else
                 pager->fault_waits = true;
 }
@@ -139,7 +139,7 @@ static void fault_show(struct mapping *mapping, uint64_t block, uint32_t id, boo
 
 static void fault_wait_for_quota(struct mapping *mapping, uint64_t block) {
         if (quota_wait(mapping, block) < 0)
-                mapping_poison(mapping, block);
+                mapping_wake(mapping, block);
         else
                 mapping->fileh->pager->fault_waits = true;
 }
@@ -147,11 +147,14 @@ static void fault_wait_for_quota(struct mapping *mapping, uint64_t block) {
 static void fault_on_page(struct mapping *mapping, uint64_t block, uint32_t id, bool write, bool is_mapped) {
         struct fileh *fileh = mapping->fileh;
         enum page_action action = fileh_page_event(fileh, id, write ? EVENT_WRITE : EVENT_READ, 0);
+        struct load *load;
 
         switch (action) {
         case ACTION_WAIT_LOAD:
                 fileh_touch(fileh, id);
-                fault_wait(&load_of_page(fileh, id)->waiters, mapping, block, write);
+                load = load_of_page(fileh, id);
+                fault_wait(&load->waiters, mapping, block, write);
+                load_hurry(load);
                 break;
         case ACTION_MAP_RO:
         case ACTION_MAP_RW:

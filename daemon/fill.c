@@ -146,21 +146,39 @@ struct fill *fill_begin(struct pager *pager, const struct fill_work *work, void 
         return fill;
 }
 
-void fill_wait(struct pager *pager, struct fill *fill) {
-        struct filler *filler = pager->filler;
+bool fill_cancel(struct pager *pager, struct fill *fill) {
+        bool is_queued;
 
-        pthread_mutex_lock(&filler->mutex);
-        if (fill->stage == FILL_QUEUED) {
+        pthread_mutex_lock(&pager->filler->mutex);
+        is_queued = fill->stage == FILL_QUEUED;
+        if (is_queued) {
                 fill->stage = FILL_ENDED;
                 fill->result = -ECANCELED;
                 fill->is_taken = false;
         }
+        pthread_mutex_unlock(&pager->filler->mutex);
+        return is_queued;
+}
+
+void fill_wait(struct pager *pager, struct fill *fill) {
+        struct filler *filler = pager->filler;
+
+        if (fill_cancel(pager, fill))
+                return;
+        pthread_mutex_lock(&filler->mutex);
         atomic_store(&pager->awaited_tid, filler->tid);
         while (fill->stage != FILL_ENDED)
                 pthread_cond_wait(&filler->changed, &filler->mutex);
         atomic_store(&pager->awaited_tid, 0);
         fill->ended = NULL;
         pthread_mutex_unlock(&filler->mutex);
+}
+
+bool fill_is_idle(const struct pager *pager) {
+        for (unsigned i = 0; pager->filler && i < FILLS; i++)
+                if (pager->filler->fills[i].is_taken)
+                        return false;
+        return true;
 }
 
 void fill_end(struct pager *pager) {

@@ -50,10 +50,14 @@ bool fill_is_free(struct pager *pager);
 /* NULL: it could not. */
 struct fill *fill_begin(struct pager *pager, const struct fill_work *work, void *owner, void (*ended)(struct fill *fill));
 
-/* Until it has ended; ended() is not called any more. One that has not begun never will: its result is -ECANCELED. */
+/* One that has not begun never will: its result is -ECANCELED, and ended() is not called. False: it has. */
+bool fill_cancel(struct pager *pager, struct fill *fill);
+
+/* Cancels it, or waits until it has ended; ended() is not called any more. */
 void fill_wait(struct pager *pager, struct fill *fill);
 
-/* None is under way. */
+/* None is under way, and no call. */
+bool fill_is_idle(const struct pager *pager);
 void fill_end(struct pager *pager);
 
 #endif

@@ -351,7 +351,7 @@ static int load_tell_failed(const struct load *load, int error) {
 }
 
 bool load_may_fill(const struct fileh *fileh, const struct mapping *mapping, uint64_t block, uint64_t n) {
-        return mapping && !mapping->readonly && n << fileh->block_shift >= FILL_BYTES_MIN && mapping_shows(mapping, block) &&
+        return mapping && !mapping->readonly && mapping->address == mapping->shown_address && mapping->length == mapping->shown_length && n << fileh->block_shift >= FILL_BYTES_MIN && mapping_shows(mapping, block) &&
                mapping_shows(mapping, block + n - 1) && fill_is_free(fileh->pager);
 }
 
@@ -379,6 +379,11 @@ static void load_end_fill(struct load *load, int result) {
 
 static void load_on_filled(struct fill *fill) {
         load_end_fill(fill->owner, fill->result);
+}
+
+void load_hurry(struct load *load) {
+        if (load->fill && fill_cancel(load->fileh->pager, load->fill))
+                load_end_fill(load, -ECANCELED);
 }
 
 void load_settle_fills(struct fileh *fileh) {
@@ -515,11 +520,11 @@ void load_cancel_waiting(struct fileh *fileh) {
 void load_forget_mapping(struct fileh *fileh, const struct mapping *mapping) {
         struct load *load;
 
-        load_settle_fills(fileh);
         TAILQ_FOREACH(load, &fileh->loads, fileh_entry) {
                 waiters_remove_mapping(&load->waiters, mapping);
                 if (load->ahead_of == mapping)
                         load->ahead_of = NULL;
         }
+        load_settle_fills(fileh); /* whose ends have nothing to do any more with where the mapping was: something else may be there */
         waiters_remove_mapping(&fileh->store_waiters, mapping);
 }

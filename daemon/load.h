@@ -75,6 +75,9 @@ bool load_may_fill(const struct fileh *fileh, const struct mapping *mapping, uin
 /* What other threads copy of this fileh's loads has ended, and the pages are LOADED. */
 void load_settle_fills(struct fileh *fileh);
 
+/* Somebody waits for it: if another thread is to copy it and has not begun, it is copied now, and the load ends. */
+void load_hurry(struct load *load);
+
 /* The event takes a page out of its load's hands; who waited for it asks again. */
 void load_abandon(struct fileh *fileh, uint32_t id, enum page_event event);
 

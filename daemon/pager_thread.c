@@ -315,7 +315,7 @@ static bool pager_thread_is_done(const struct pager_thread *thread, bool is_idle
 
         if (!thread->is_ending || thread->is_hanging)
                 return thread->is_ending;
-        return is_idle && pager->filehs.n_used == 0 && pager->n_leaving == 0 && ring_n_pending(pager->ring) <= 2; /* the timer, and who may call */
+        return is_idle && fill_is_idle(pager) && pager->filehs.n_used == 0 && pager->n_leaving == 0 && ring_n_pending(pager->ring) <= 2; /* the timer, and who may call */
 }
 
 static void pager_thread_loop(struct pager_thread *thread) {

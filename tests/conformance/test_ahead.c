@@ -142,6 +142,35 @@ static void test_stale(void **state) {
         close(fd);
 }
 
+/* What is read ahead for one mapping is not put where another one shows less: below that lies another file. */
+static void test_a_shorter_mapping(void **state) {
+        struct scene scene = start_with(rig_here(state), "64M", BF_ADVICE_NORMAL);
+        uint64_t *shorter = rig_map(scene.fileh, 1000, N_PAGES - 1000), *other, random = 1;
+        struct bf_fileh *other_fileh = rig_open(scene.client, rig_identity(scene.rig, "other", N_PAGES), O_RDWR, 0);
+        static struct stale_reader reader;
+        pthread_t thread;
+
+        assert_int_equal(bf_advise(other_fileh, 0, 0, BF_ADVICE_RANDOM), 0);
+        other = rig_map(other_fileh, 0, N_PAGES);
+        memset(&reader, 0, sizeof(reader));
+        reader.map = scene.map;
+        assert_int_equal(pthread_create(&thread, NULL, read_on_and_on, &reader), 0);
+        for (unsigned round = 0; round < 600; round++) {
+                for (unsigned i = 0; i < 50; i++) {
+                        uint64_t page;
+
+                        random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+                        page = 1000 + (random >> 33) % (N_PAGES - 1000);
+                        assert_int_equal(*rig_word(shorter, page - 1000, 0), page);
+                }
+                assert_int_equal(bf_invalidate(scene.fileh, 0, N_PAGES * RIG_PAGE), 0);
+        }
+        atomic_store(&reader.is_over, true);
+        pthread_join(thread, NULL);
+        for (uint64_t page = 0; page < N_PAGES; page++)
+                assert_int_equal(*rig_word(other, page, 0), page);
+}
+
 /* A writer in order, of pages that are on their way: each of his words is there afterwards. */
 static void test_write_behind(void **state) {
         struct scene scene = start_with(rig_here(state), "64M", BF_ADVICE_NORMAL);
@@ -393,6 +422,7 @@ int main(void) {
                 RIG_TEST(test_forwards),
                 RIG_TEST(test_traps),
                 RIG_TEST(test_stale),
+                RIG_TEST(test_a_shorter_mapping),
                 RIG_TEST(test_write_behind),
                 RIG_TEST(test_turned_off),
                 RIG_TEST(test_eager),

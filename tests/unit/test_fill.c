@@ -166,6 +166,7 @@ static void test_wanted_back(void **state) {
         assert_true(runs && waits && runs != waits);
         assert_false(fill_is_free(&scene.pager));
         assert_null(begin(8, 4, 0, 0));
+        assert_false(fill_cancel(&scene.pager, runs));
         fill_wait(&scene.pager, waits);
         assert_int_equal(waits->result, -ECANCELED);
         assert_true(fill_is_free(&scene.pager));
