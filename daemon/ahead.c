@@ -15,6 +15,7 @@
 
 /* So much is read ahead at the most, or this share of the pool; a step of it is short, as faults wait for its end. */
 #define AHEAD_WINDOW_BYTES (UINT64_C(8) << 20)
+#define AHEAD_WINDOW_EAGER_BYTES (UINT64_C(16) << 20) /* of who says that he reads in order */
 #define AHEAD_WINDOW_BLOCKS_MIN UINT64_C(4) /* of large ones */
 #define AHEAD_POOL_SHARE 16
 #define AHEAD_TRAPS 4 /* while one part is read another one can be copied, and a third one be touched */
@@ -163,7 +164,7 @@ static struct ahead *ahead_get(struct fileh *fileh) {
 static struct stream_bounds ahead_bounds(const struct mapping *mapping) {
         const struct fileh *fileh = mapping->fileh;
         bool is_eager = fileh->advice == WIRE_ADVICE_SEQUENTIAL;
-        uint64_t window = AHEAD_WINDOW_BYTES;
+        uint64_t window = is_eager ? AHEAD_WINDOW_EAGER_BYTES : AHEAD_WINDOW_BYTES;
         uint64_t end = (mapping->offset + mapping->length) >> fileh->block_shift;
 
         if (window < AHEAD_WINDOW_BLOCKS_MIN << fileh->block_shift)
