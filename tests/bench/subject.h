@@ -78,6 +78,7 @@ extern const struct subject_kind subject_ops_2m;
 extern const struct subject_kind subject_ops_ahead;      /* with BF_ADVICE_SEQUENTIAL */
 extern const struct subject_kind subject_ops_2m_ahead;
 extern const struct subject_kind subject_ops_huge;
+extern const struct subject_kind subject_ops_small_huge; /* blocks of 4 KiB, opened with huge pages */
 extern const struct subject_kind subject_sim_lru;        /* a trace simulated, nothing measured, like the next ones */
 extern const struct subject_kind subject_sim_fifo;
 extern const struct subject_kind subject_sim_proven;

@@ -4,6 +4,7 @@
 
 #include <bfclient.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,12 +20,14 @@ struct subject_ops_variant {
         uint64_t block_size;
         enum bf_advice advice;
         unsigned open_flags;
+        bool is_opened_huge; /* what is served in small blocks is opened once more, with huge pages */
 };
 
 struct subject_ops {
         struct subject subject;
         struct server server;
         struct bf_client *client;
+        struct bf_fileh *served; /* NULL: fileh is */
         struct bf_fileh *fileh;
         uint8_t *copy;
         uint64_t size;
@@ -79,15 +82,28 @@ static int subject_ops_copy(struct subject_ops *self, const struct content *cont
         return 0;
 }
 
+#define SUBJECT_OPS_NAME "bench"
+
+static int subject_ops_open_huge(struct subject_ops *self) {
+        const struct bf_open_opts opts = { .size = sizeof(opts), .flags = BF_HUGE };
+
+        self->served = self->fileh;
+        self->fileh = NULL;
+        return bf_open(self->client, "ops:" SUBJECT_OPS_NAME, O_RDWR, &opts, &self->fileh);
+}
+
 static int subject_ops_open(struct subject_ops *self, const struct subject_ops_variant *variant) {
-        const struct bf_open_opts opts = { .size = sizeof(opts), .flags = variant->open_flags, .block_size = self->block_size };
-        uint64_t length = (self->size + self->block_size - 1) / self->block_size * self->block_size;
+        const struct bf_open_opts opts = { .size = sizeof(opts), .flags = variant->open_flags, .block_size = self->block_size, .name = SUBJECT_OPS_NAME };
+        uint64_t page_size = variant->is_opened_huge ? HUGEPAGES_BYTES : self->block_size;
+        uint64_t length = (self->size + page_size - 1) / page_size * page_size;
         void *memory;
         int r;
 
         r = subject_ops_check(bf_connect(&self->client, self->server.address));
         if (r == 0)
                 r = subject_ops_check(bf_open_ops(self->client, &subject_ops_ops, self, self->size, &opts, &self->fileh));
+        if (r == 0 && variant->is_opened_huge)
+                r = subject_ops_check(subject_ops_open_huge(self));
         if (r == 0)
                 r = subject_ops_check(bf_advise(self->fileh, 0, 0, variant->advice));
         if (r == 0)
@@ -101,7 +117,7 @@ static int subject_ops_open(struct subject_ops *self, const struct subject_ops_v
 static int subject_ops_prepare(const struct subject_ops_variant *variant, const struct setup *setup, struct reason *reason) {
         uint64_t n_huge = setup->pool_bytes / HUGEPAGES_BYTES;
 
-        if (!(variant->open_flags & BF_HUGE) || hugepages_n_free() >= n_huge)
+        if (!(variant->open_flags & BF_HUGE || variant->is_opened_huge) || hugepages_n_free() >= n_huge)
                 return 0;
         reason_say(reason, "%ju huge pages are needed, %ju are free (--huge-pages, vm.nr_hugepages)", (uintmax_t) n_huge, (uintmax_t) hugepages_n_free());
         return SUBJECT_HAS_NONE;
@@ -151,3 +167,6 @@ const struct subject_kind subject_ops_2m = { SUBJECT_OPS_KIND("ops-2m", "bigfile
 const struct subject_kind subject_ops_ahead = { SUBJECT_OPS_KIND("ops-ahead", "bigfile, served, SEQUENTIAL", 4096, BF_ADVICE_SEQUENTIAL) };
 const struct subject_kind subject_ops_2m_ahead = { SUBJECT_OPS_KIND("ops-2m-ahead", "the same, 2 MiB", 2 << 20, BF_ADVICE_SEQUENTIAL) };
 const struct subject_kind subject_ops_huge = { SUBJECT_OPS_KIND("ops-huge", "the same, huge pages", 2 << 20, BF_ADVICE_SEQUENTIAL, .open_flags = BF_HUGE) };
+const struct subject_kind subject_ops_small_huge = {
+        SUBJECT_OPS_KIND("ops-4k-huge", "4 KiB, huge pages", 4096, BF_ADVICE_SEQUENTIAL, .is_opened_huge = true),
+};

@@ -76,7 +76,7 @@ static int workload_provider_run_at_random(struct workload_run *run) {
 }
 
 static const struct subject_kind *const workload_provider_subjects[] = { &subject_fuse, &subject_bigfile, &subject_ops, &subject_ops_ahead, &subject_ops_2m,
-                                                                         &subject_ops_2m_ahead, &subject_ops_huge, NULL };
+                                                                         &subject_ops_2m_ahead, &subject_ops_huge, &subject_ops_small_huge, NULL };
 
 static const struct subject_kind *const workload_provider_random_subjects[] = { &subject_fuse, &subject_fuse_random, &subject_bigfile, &subject_ops, &subject_ops_2m,
                                                                                 &subject_ops_huge, NULL };
