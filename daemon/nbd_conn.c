@@ -9,17 +9,25 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "nbd_conn.h"
 
 /* What every server takes in one request, and every one gives to who asks nothing about it. */
 #define NBD_CONN_BYTES_MAX (UINT32_C(32) << 20)
 
+#define NBD_CONN_TLS_DIR "/tmp/bigfiled-tls-XXXXXX"
+#define NBD_CONN_TLS_FILE "ca-cert.pem" /* as libnbd wants it */
+
+/* Where distributions keep the authorities that the host trusts. */
+static const char *const nbd_conn_authorities[] = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem" };
+
 struct nbd_conn {
         struct nbd_handle *nbd;
         bool has_failed;
         int error;
         char words[NBD_CONN_WORDS_MAX];
+        char tls_dir[sizeof(NBD_CONN_TLS_DIR)]; /* "": none was made */
 };
 
 /* --- errors ------------------------------------------------------------------------------------------------------------------------------------- */
@@ -46,6 +54,43 @@ int nbd_conn_error(const struct nbd_conn *conn, const char **ret_words) {
 
 /* --- its life ----------------------------------------------------------------------------------------------------------------------------------- */
 
+static const char *nbd_conn_find_authorities(void) {
+        for (size_t i = 0; i < sizeof(nbd_conn_authorities) / sizeof(*nbd_conn_authorities); i++)
+                if (access(nbd_conn_authorities[i], R_OK) == 0)
+                        return nbd_conn_authorities[i];
+        return "/etc/ssl/certs"; /* which is no file: whoever answers is not trusted */
+}
+
+static void nbd_conn_remove_tls_dir(struct nbd_conn *conn) {
+        char path[sizeof(NBD_CONN_TLS_DIR "/" NBD_CONN_TLS_FILE)];
+
+        if (!*conn->tls_dir)
+                return;
+        snprintf(path, sizeof(path), "%s/%s", conn->tls_dir, NBD_CONN_TLS_FILE);
+        (void) unlink(path);
+        (void) rmdir(conn->tls_dir);
+        *conn->tls_dir = '\0';
+}
+
+static int nbd_conn_make_tls_dir(struct nbd_conn *conn) {
+        char path[sizeof(NBD_CONN_TLS_DIR "/" NBD_CONN_TLS_FILE)];
+
+        strcpy(conn->tls_dir, NBD_CONN_TLS_DIR);
+        if (!mkdtemp(conn->tls_dir)) {
+                *conn->tls_dir = '\0';
+                return -1;
+        }
+        snprintf(path, sizeof(path), "%s/%s", conn->tls_dir, NBD_CONN_TLS_FILE);
+        return symlink(nbd_conn_find_authorities(), path);
+}
+
+/* libnbd before 1.18.5 and 1.20.3 checks a server's certificate only against authorities that are named (CVE-2024-7383): so they are, those that the host trusts. */
+static int nbd_conn_trust(struct nbd_conn *conn, const char *uri) {
+        if (strncmp(uri, "nbds", strlen("nbds")) != 0 || strstr(uri, "tls-certificates=") || strstr(uri, "tls-psk-file="))
+                return 0;
+        return nbd_conn_make_tls_dir(conn) < 0 ? -1 : nbd_set_tls_certificates(conn->nbd, conn->tls_dir);
+}
+
 static int nbd_conn_begin(struct nbd_conn *conn, const char *uri, bool may_read_files) {
         int r = 0;
 
@@ -54,6 +99,8 @@ static int nbd_conn_begin(struct nbd_conn *conn, const char *uri, bool may_read_
                 r = nbd_set_uri_allow_local_file(conn->nbd, may_read_files);
         if (conn->nbd && r == 0)
                 r = nbd_set_pread_initialize(conn->nbd, false); /* what did not come is not looked at */
+        if (conn->nbd && r == 0)
+                r = nbd_conn_trust(conn, uri);
         if (conn->nbd && r == 0)
                 r = nbd_aio_connect_uri(conn->nbd, uri);
         return conn->nbd && r == 0 ? 0 : -1;
@@ -70,6 +117,7 @@ int nbd_conn_new(const char *uri, bool may_read_files, struct nbd_conn **ret, ch
         if (nbd_conn_begin(conn, uri, may_read_files) < 0) {
                 r = nbd_conn_last_error(words);
                 nbd_close(conn->nbd);
+                nbd_conn_remove_tls_dir(conn);
                 free(conn);
                 return r;
         }
@@ -88,6 +136,7 @@ void nbd_conn_free(struct nbd_conn *conn) {
                 return;
         nbd_conn_say_goodbye(conn);
         nbd_close(conn->nbd);
+        nbd_conn_remove_tls_dir(conn);
         free(conn);
 }
 

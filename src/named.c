@@ -56,7 +56,7 @@ const char *named_hint(int error) {
         case -EROFS:
                 return "the server exports it for reading only";
         case -EOPNOTSUPP:
-                return "this bigfiled was built without libnbd";
+                return "the server wants TLS (nbds:), or this bigfiled was built without libnbd";
         case -ENOMEM:
         case -EBUSY:
         case -EUSERS:

@@ -216,6 +216,25 @@ static void test_tls_with_a_key(void **state) {
         assert_int_equal(open_nbd(client, uri, O_RDWR, &fileh), -EPERM);
 }
 
+/* A server's certificate is checked, with the authorities that the host trusts, or with those that are named. */
+static void test_tls_with_certificates(void **state) {
+        struct rig *rig = rig_here(state);
+        struct nbdserver *server = rig_nbdkit_tcp(rig, (const char *[]) { "--tls=require", "--tls-certificates=" TLS_DIR, "memory", "1M", NULL });
+        char uri[200], named[400], other[400], list[1200];
+        struct bf_client *client;
+        struct bf_fileh *fileh;
+
+        snprintf(uri, sizeof(uri), "nbds%s", server->uri + strlen("nbd"));
+        snprintf(named, sizeof(named), "%s?tls-certificates=%s", uri, TLS_DIR);
+        snprintf(other, sizeof(other), "nbds://127.0.0.1%s?tls-certificates=%s", strrchr(uri, ':'), TLS_DIR);
+        snprintf(list, sizeof(list), "%s %s %s", uri, named, other);
+        rig_daemon(rig, "--pool", "4M", "--allow-nbd", list, NULL);
+        client = rig_client(rig);
+        assert_int_equal(open_nbd(client, uri, O_RDWR, &fileh), -EPROTO);   /* nobody knows who signed it */
+        assert_int_equal(open_nbd(client, other, O_RDWR, &fileh), -EPROTO); /* it is not for that name */
+        check_round_trip(rig, client, named);
+}
+
 /* --- what is refused ---------------------------------------------------------------------------------------------------------------------------- */
 
 static void assert_refused(struct bf_client *client, const char *uri, int oflag, int error, const char *words) {
@@ -334,6 +353,7 @@ int main(void) {
                 RIG_TEST(test_tcp),
                 RIG_TEST(test_a_hung_server_stops_nobody_else),
                 RIG_TEST(test_tls_with_a_key),
+                RIG_TEST(test_tls_with_certificates),
                 RIG_TEST(test_nothing_is_allowed_by_default),
                 RIG_TEST(test_no_direct_io),
                 RIG_TEST(test_what_is_not_listed_is_refused),
