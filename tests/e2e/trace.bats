@@ -60,7 +60,7 @@ valid_lines() {
         soon has_lines 'unsynced -> empty' 1
         end_trace
         [ "$status" -eq 0 ]
-        grep -qE "^[0-9:]{8}\.[0-9]{6} state $dir/file at 0: empty -> loaded\$" "$dir/trace"
+        grep -qE "^[0-9:]{8}\.[0-9]{6} state $dir/file at 0: empty -> (loaded|loading)\$" "$dir/trace"
         grep -qE "^[0-9:]{8}\.[0-9]{6} state $dir/file at 8192: empty -> (dirty|loading)\$" "$dir/trace"
         grep -qE " state $dir/file at 8192: dirty -> storing\$" "$dir/trace"
         grep -qE " fault $dir/file at 0: read by pid $client \(bfsay\), answered in [0-9.]+ [num]?s, now loaded\$" "$dir/trace"
