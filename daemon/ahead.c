@@ -86,15 +86,13 @@ static bool ahead_has_room(struct pager *pager, uint64_t bytes) {
 /* False: there is no room, or no memory. */
 static bool ahead_load(struct fileh *fileh, struct ahead_range *range, uint64_t n) {
         uint64_t first = range->stride == -1 ? range->next - (n - 1) : range->next;
-        bool has_trap = range->stride == 1 || range->stride == -1 ? stream_has_trap(&range->traps, first, n) : stream_has_trap(&range->traps, range->next, 1);
         struct load *load;
-        bool may_fill, is_shown;
+        bool may_fill;
 
         if (!ahead_has_room(fileh->pager, n << fileh->block_shift))
                 return false;
         may_fill = load_may_fill(fileh, range->mapping, first, n);
-        is_shown = mapping_shows(range->mapping, first) && mapping_shows(range->mapping, first + n - 1);
-        range->is_slow = has_trap || may_fill || !is_shown || !load_now(range->mapping, first, n, false);
+        range->is_slow = may_fill || stream_has_trap(&range->traps, first, n) || !mapping_shows_run(range->mapping, first, n) || !load_now(range->mapping, first, n, false);
         if (!range->is_slow)
                 return true;
         if (load_new(fileh, first, n, &load) < 0)
@@ -220,12 +218,9 @@ bool ahead_is_trap(const struct fileh *fileh, uint64_t block) {
 }
 
 void ahead_on_trap(struct mapping *mapping, uint64_t block) {
-        const struct stream_bounds bounds = ahead_bounds(mapping);
-        struct ahead_plan plan = { .first = block, .n = 1 };
+        struct ahead_plan plan;
 
-        if (!ahead_may_read(mapping->fileh) || bounds.window == 0)
-                return;
-        streams_miss(&mapping->fileh->ahead->streams, block, &bounds, &plan.rest);
+        ahead_on_miss(mapping, block, true, &plan); /* as of a write: it needs no neighbours, as it is there */
         ahead_begin(mapping, &plan, false);
 }
 

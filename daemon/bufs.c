@@ -102,6 +102,12 @@ static bool bufs_add_slab(struct bufs *bufs, unsigned class) {
         return true;
 }
 
+static void bufs_free_slab(struct bufs_slab *slab) {
+        LIST_REMOVE(slab, entry);
+        free(slab->memory);
+        free(slab);
+}
+
 /* All its buffers are free. */
 static void bufs_remove_slab(struct bufs *bufs, struct bufs_slab *slab, unsigned class) {
         struct bufs_free **f = &bufs->free[class];
@@ -112,9 +118,7 @@ static void bufs_remove_slab(struct bufs *bufs, struct bufs_slab *slab, unsigned
                 else
                         f = &(*f)->next;
         bufs->n_cached -= BUFS_SLAB;
-        LIST_REMOVE(slab, entry);
-        free(slab->memory);
-        free(slab);
+        bufs_free_slab(slab);
 }
 
 /* --- from outside -------------------------------------------------------------------------------------------------------------------------------- */
@@ -125,12 +129,19 @@ void bufs_fini(struct bufs *bufs) {
         for (unsigned class = 0; class < BUFS_SLAB_CLASS_MIN; class++)
                 while (bufs->free[class])
                         free(bufs_pop(bufs, class));
-        while ((slab = LIST_FIRST(&bufs->slabs))) {
-                LIST_REMOVE(slab, entry);
-                free(slab->memory);
-                free(slab);
-        }
+        while ((slab = LIST_FIRST(&bufs->slabs)))
+                bufs_free_slab(slab);
         bufs_init(bufs);
+}
+
+static void *bufs_get_from_slab(struct bufs *bufs, unsigned class) {
+        void *buf;
+
+        if (!bufs->free[class] && !bufs_add_slab(bufs, class))
+                return NULL;
+        buf = bufs_pop(bufs, class);
+        bufs_slab_of(bufs, buf)->n_used++;
+        return buf;
 }
 
 void *bufs_get(struct bufs *bufs, size_t size) {
@@ -140,30 +151,34 @@ void *bufs_get(struct bufs *bufs, size_t size) {
         if (bufs_is_large(size))
                 return aligned_alloc(BUFS_PAGE, (size + BUFS_PAGE - 1) & ~(BUFS_PAGE - 1));
         class = bufs_class(size);
-        if (class >= BUFS_SLAB_CLASS_MIN && !bufs->free[class] && !bufs_add_slab(bufs, class))
-                return NULL;
+        if (class >= BUFS_SLAB_CLASS_MIN)
+                return bufs_get_from_slab(bufs, class);
         buf = bufs_pop(bufs, class);
-        if (class < BUFS_SLAB_CLASS_MIN)
-                return buf ? buf : aligned_alloc(BUFS_PAGE, bufs_class_size(class));
-        bufs_slab_of(bufs, buf)->n_used++;
-        return buf;
+        return buf ? buf : aligned_alloc(BUFS_PAGE, bufs_class_size(class));
+}
+
+static void bufs_put_into_slab(struct bufs *bufs, void *buf, unsigned class) {
+        struct bufs_slab *slab = bufs_slab_of(bufs, buf);
+
+        bufs_push(bufs, class, buf);
+        if (--slab->n_used == 0 && bufs->n_cached > BUFS_CACHED_MAX)
+                bufs_remove_slab(bufs, slab, class);
 }
 
 void bufs_put(struct bufs *bufs, void *buf, size_t size) {
-        struct bufs_slab *slab;
         unsigned class;
 
         if (!buf)
                 return;
-        class = bufs_is_large(size) ? 0 : bufs_class(size);
-        if (bufs_is_large(size) || (class < BUFS_SLAB_CLASS_MIN && bufs->n_cached + bufs_class_size(class) > BUFS_CACHED_MAX)) {
+        if (bufs_is_large(size)) {
                 free(buf);
                 return;
         }
-        bufs_push(bufs, class, buf);
-        if (class < BUFS_SLAB_CLASS_MIN)
-                return;
-        slab = bufs_slab_of(bufs, buf);
-        if (--slab->n_used == 0 && bufs->n_cached > BUFS_CACHED_MAX)
-                bufs_remove_slab(bufs, slab, class);
+        class = bufs_class(size);
+        if (class >= BUFS_SLAB_CLASS_MIN)
+                bufs_put_into_slab(bufs, buf, class);
+        else if (bufs->n_cached + bufs_class_size(class) > BUFS_CACHED_MAX)
+                free(buf);
+        else
+                bufs_push(bufs, class, buf);
 }

@@ -90,6 +90,12 @@ static bool filler_has_cpu(void) {
         return sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 1;
 }
 
+static void filler_free(struct filler *filler) {
+        pthread_cond_destroy(&filler->changed);
+        pthread_mutex_destroy(&filler->mutex);
+        free(filler);
+}
+
 static struct filler *filler_new(struct pager *pager) {
         struct filler *filler = calloc(1, sizeof(*filler));
         char name[16];
@@ -100,9 +106,7 @@ static struct filler *filler_new(struct pager *pager) {
         pthread_mutex_init(&filler->mutex, NULL);
         pthread_cond_init(&filler->changed, NULL);
         if (pthread_create(&filler->thread, NULL, filler_main, filler) != 0) {
-                pthread_cond_destroy(&filler->changed);
-                pthread_mutex_destroy(&filler->mutex);
-                free(filler);
+                filler_free(filler);
                 return NULL;
         }
         snprintf(name, sizeof(name), "filler %u", pager->index);
@@ -191,8 +195,6 @@ void fill_end(struct pager *pager) {
         pthread_cond_broadcast(&filler->changed);
         pthread_mutex_unlock(&filler->mutex);
         pthread_join(filler->thread, NULL);
-        pthread_cond_destroy(&filler->changed);
-        pthread_mutex_destroy(&filler->mutex);
-        free(filler);
+        filler_free(filler);
         pager->filler = NULL;
 }

@@ -213,10 +213,16 @@ void load_start(struct load *load) {
         load_wait_for_room(load);
 }
 
+static struct place_load load_placing(struct load *load, struct mapping *ahead_of) {
+        return (struct place_load) { load->fileh, load->id, &load->waiters, ahead_of, load->traps };
+}
+
 static void load_fail(struct load *load, uint64_t n, int error) {
+        const struct place_load placing = load_placing(load, NULL);
+
         if (load->error == 0)
                 load->error = error;
-        place_failure(&(struct place_load) { load->fileh, load->id, &load->waiters, NULL, load->traps }, load->block + load->n_ended, n, error);
+        place_failure(&placing, load->block + load->n_ended, n, error);
         load->n_ended += n;
         pager_count(load->fileh->pager, COUNTER_LOAD_ERRORS, (int64_t) n);
 }
@@ -231,7 +237,9 @@ void load_refuse(struct load *load, int error) {
 }
 
 void load_refuse_block(struct load *load, uint64_t block, int error) {
-        place_failure(&(struct place_load) { load->fileh, load->id, &load->waiters, NULL, load->traps }, block, 1, error);
+        const struct place_load placing = load_placing(load, NULL);
+
+        place_failure(&placing, block, 1, error);
 }
 
 /* Whoever runs the daemon learns of it here alone: a program that gets SIGBUS seldom says why. */
@@ -292,13 +300,13 @@ static uint64_t load_bytes_inside(const struct load *load) {
 
 /* The first n_good blocks of the read are whole: what lies behind the end of the file is zero. */
 static void load_place_good(struct load *load, uint64_t n_good) {
+        const struct place_load placing = load_placing(load, load->ahead_of);
         uint64_t inside = load_bytes_inside(load), good = n_good << load->fileh->block_shift;
         int r;
 
         if (inside < good)
                 memset((char *) load->request.buf + inside, 0, good - inside);
-        r = place_content(&(struct place_load) { load->fileh, load->id, &load->waiters, load->ahead_of, load->traps }, load->block + load->n_ended, n_good,
-                          load->request.buf);
+        r = place_content(&placing, load->block + load->n_ended, n_good, load->request.buf);
         if (r < 0 && load->error == 0)
                 load->error = r;
         load->n_ended += n_good;
@@ -351,8 +359,8 @@ static int load_tell_failed(const struct load *load, int error) {
 }
 
 bool load_may_fill(const struct fileh *fileh, const struct mapping *mapping, uint64_t block, uint64_t n) {
-        return mapping && !mapping->readonly && mapping->address == mapping->shown_address && mapping->length == mapping->shown_length && n << fileh->block_shift >= FILL_BYTES_MIN && mapping_shows(mapping, block) &&
-               mapping_shows(mapping, block + n - 1) && fill_is_free(fileh->pager);
+        return mapping && !mapping->readonly && mapping_is_in_place(mapping) && mapping_shows_run(mapping, block, n) && n << fileh->block_shift >= FILL_BYTES_MIN &&
+               fill_is_free(fileh->pager);
 }
 
 /* The disk is not to be idle while what it gave is copied. */
@@ -363,17 +371,13 @@ static void load_let_others_read(struct load *load) {
 }
 
 static void load_end_fill(struct load *load, int result) {
-        const struct place_load place = { load->fileh, load->id, &load->waiters, load->ahead_of, load->traps };
-        int r = 0;
+        const struct place_load placing = load_placing(load, load->ahead_of);
 
         load->fill = NULL;
         if (result == 0)
-                place_filled(&place, load->block, load->n_blocks);
+                place_filled(&placing, load->block, load->n_blocks);
         else
-                r = place_content(&place, load->block, load->n_blocks, load->request.buf); /* some of it is there, perhaps */
-        if (r < 0 && load->error == 0)
-                load->error = r;
-        load->n_ended = load->n_blocks;
+                load_place_good(load, load->n_blocks); /* some of it is there, perhaps */
         load_free(load);
 }
 

@@ -58,6 +58,14 @@ void mapping_poison(struct mapping *mapping, uint64_t block) {
                 mapping_wake(mapping, block);
 }
 
+bool mapping_shows_run(const struct mapping *mapping, uint64_t first, uint64_t n) {
+        return mapping_shows(mapping, first) && mapping_shows(mapping, first + n - 1);
+}
+
+bool mapping_is_in_place(const struct mapping *mapping) {
+        return mapping->address == mapping->shown_address && mapping->length == mapping->shown_length;
+}
+
 void mapping_wake(struct mapping *mapping, uint64_t block) {
         (void) uffd_wake(mapping->uffd, mapping_address(mapping, block), mapping->fileh->block_size); /* a process that is gone waits no more */
 }

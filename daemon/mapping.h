@@ -33,6 +33,11 @@ uint64_t mapping_block(const struct mapping *mapping, uint64_t address);
 uint64_t mapping_address(const struct mapping *mapping, uint64_t block);
 /* All of the block? */
 bool mapping_shows(const struct mapping *mapping, uint64_t block);
+/* All of these n blocks? */
+bool mapping_shows_run(const struct mapping *mapping, uint64_t first, uint64_t n);
+
+/* Is it where its client had it, and whole? */
+bool mapping_is_in_place(const struct mapping *mapping);
 
 /* Fills n blocks that are not in the memory yet, and shows them. -EEXIST: something is in the memory. */
 int mapping_fill(struct mapping *mapping, uint64_t block, uint64_t n, const void *buf, enum uffd_copy how);

@@ -18,6 +18,7 @@
 
 #define NBD_CONN_TLS_DIR "/tmp/bigfiled-tls-XXXXXX"
 #define NBD_CONN_TLS_FILE "ca-cert.pem" /* as libnbd wants it */
+#define NBD_CONN_TLS_PATH_MAX sizeof(NBD_CONN_TLS_DIR "/" NBD_CONN_TLS_FILE)
 
 /* Where distributions keep the authorities that the host trusts. */
 static const char *const nbd_conn_authorities[] = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem" };
@@ -61,26 +62,30 @@ static const char *nbd_conn_find_authorities(void) {
         return "/etc/ssl/certs"; /* which is no file: whoever answers is not trusted */
 }
 
+static void nbd_conn_tls_path(const struct nbd_conn *conn, char ret_path[static NBD_CONN_TLS_PATH_MAX]) {
+        snprintf(ret_path, NBD_CONN_TLS_PATH_MAX, "%s/%s", conn->tls_dir, NBD_CONN_TLS_FILE);
+}
+
 static void nbd_conn_remove_tls_dir(struct nbd_conn *conn) {
-        char path[sizeof(NBD_CONN_TLS_DIR "/" NBD_CONN_TLS_FILE)];
+        char path[NBD_CONN_TLS_PATH_MAX];
 
         if (!*conn->tls_dir)
                 return;
-        snprintf(path, sizeof(path), "%s/%s", conn->tls_dir, NBD_CONN_TLS_FILE);
+        nbd_conn_tls_path(conn, path);
         (void) unlink(path);
         (void) rmdir(conn->tls_dir);
         *conn->tls_dir = '\0';
 }
 
 static int nbd_conn_make_tls_dir(struct nbd_conn *conn) {
-        char path[sizeof(NBD_CONN_TLS_DIR "/" NBD_CONN_TLS_FILE)];
+        char path[NBD_CONN_TLS_PATH_MAX];
 
         strcpy(conn->tls_dir, NBD_CONN_TLS_DIR);
         if (!mkdtemp(conn->tls_dir)) {
                 *conn->tls_dir = '\0';
                 return -1;
         }
-        snprintf(path, sizeof(path), "%s/%s", conn->tls_dir, NBD_CONN_TLS_FILE);
+        nbd_conn_tls_path(conn, path);
         return symlink(nbd_conn_find_authorities(), path);
 }
 

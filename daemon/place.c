@@ -43,7 +43,14 @@ static bool place_is_awaited(const struct waiters *waiters, uint64_t block) {
         return false;
 }
 
-/* Only a read-write mapping can be given new pages; a read-only one can be shown them. */
+/* Where a block is put that nobody waits for; NULL: into the memory alone. */
+static struct mapping *place_ahead_of(const struct place_load *load, uint64_t block) {
+        struct mapping *mapping = load->ahead_of;
+
+        return mapping && !mapping->readonly && mapping_shows(mapping, block) && !stream_has_trap(&load->traps, block, 1) ? mapping : NULL;
+}
+
+/* Only a read-write mapping can be given new pages; a read-only one can be shown them. buf: NULL if the memory has it already. */
 static void place_run_init(struct place_run *run, const struct place_load *load, uint64_t block, const char *buf) {
         const struct fileh *fileh = load->fileh;
         struct waiter *w;
@@ -56,8 +63,8 @@ static void place_run_init(struct place_run *run, const struct place_load *load,
                 if (!run->target && !w->mapping->readonly)
                         run->target = w->mapping;
         }
-        if (STAILQ_EMPTY(&run->waiters) && load->ahead_of && !stream_has_trap(&load->traps, block, 1) && !load->ahead_of->readonly && mapping_shows(load->ahead_of, block))
-                run->target = load->ahead_of;
+        if (!buf || STAILQ_EMPTY(&run->waiters))
+                run->target = place_ahead_of(load, block);
         if (!quota_has_left(fileh))
                 run->write = false; /* it is shown for reading: who wants to write faults once more, and waits then */
 }
@@ -174,30 +181,11 @@ static int place_run_content(struct place_run *run, struct fileh *fileh) {
         return place_run_loaded(run, fileh);
 }
 
-int place_content(const struct place_load *load, uint64_t block, uint64_t n, const void *buf) {
-        struct fileh *fileh = load->fileh;
-        struct place_run run;
-        int r, error = 0;
-
-        for (uint64_t i = 0; i < n; i += run.n) {
-                run.n = 1;
-                if (!fileh_is_loaded_by(fileh, block + i, load->id))
-                        continue;
-                place_run_init(&run, load, block + i, (const char *) buf + (i << fileh->block_shift));
-                place_run_extend(&run, load, n - i);
-                r = place_run_content(&run, fileh);
-                if (r < 0)
-                        error = r;
-                place_run_fini(&run, fileh);
-        }
-        return error;
-}
-
 /*
  * Who waited there was woken when it was copied, but perhaps before it slept: a thread tells of its fault, then looks whether the page is there, then sleeps. Should the
  * page be dropped between these, it would sleep for ever. So whoever's fault is known is woken once more.
  */
-static void place_run_filled(struct place_run *run, struct fileh *fileh) {
+static int place_run_filled(struct place_run *run, struct fileh *fileh) {
         place_run_event(run, fileh, EVENT_LOADED, 0);
         if (run->write)
                 place_run_event(run, fileh, EVENT_WRITE, 0);
@@ -206,22 +194,34 @@ static void place_run_filled(struct place_run *run, struct fileh *fileh) {
         place_run_show(run);
         fileh->n_loads += run->n;
         pager_count(fileh->pager, COUNTER_LOADS, (int64_t) run->n);
+        return 0;
 }
 
-void place_filled(const struct place_load *load, uint64_t block, uint64_t n) {
+static int place_runs(const struct place_load *load, uint64_t block, uint64_t n, const char *buf, int (*place)(struct place_run *run, struct fileh *fileh)) {
         struct fileh *fileh = load->fileh;
         struct place_run run;
+        int r, error = 0;
 
         for (uint64_t i = 0; i < n; i += run.n) {
                 run.n = 1;
                 if (!fileh_is_loaded_by(fileh, block + i, load->id))
                         continue;
-                place_run_init(&run, load, block + i, NULL);
-                run.target = stream_has_trap(&load->traps, run.block, 1) ? NULL : load->ahead_of;
+                place_run_init(&run, load, block + i, buf ? buf + (i << fileh->block_shift) : NULL);
                 place_run_extend(&run, load, n - i);
-                place_run_filled(&run, fileh);
+                r = place(&run, fileh);
+                if (r < 0)
+                        error = r;
                 place_run_fini(&run, fileh);
         }
+        return error;
+}
+
+int place_content(const struct place_load *load, uint64_t block, uint64_t n, const void *buf) {
+        return place_runs(load, block, n, buf, place_run_content);
+}
+
+void place_filled(const struct place_load *load, uint64_t block, uint64_t n) {
+        (void) place_runs(load, block, n, NULL, place_run_filled); /* which does not fail */
 }
 
 /* --- at once ------------------------------------------------------------------------------------------------------------------------------------ */

@@ -153,7 +153,3 @@ struct mapping *remap_find_shown(const struct handle *handle, uint64_t address) 
                         return handle->mappings[i];
         return NULL;
 }
-
-bool remap_is_in_place(const struct mapping *mapping) {
-        return mapping->address == mapping->shown_address && mapping->length == mapping->shown_length;
-}

@@ -19,7 +19,4 @@ int remap_follow(struct handle *handle, const struct uffd_move *move);
 /* The mapping, or some piece of it, that its client knows by this address; or NULL. */
 struct mapping *remap_find_shown(const struct handle *handle, uint64_t address);
 
-/* Is the mapping where its client had it, and whole? */
-bool remap_is_in_place(const struct mapping *mapping);
-
 #endif

@@ -98,7 +98,7 @@ static int request_unmap(struct pager *pager, struct request *request) {
 
         if (!mapping)
                 return -ENOENT;
-        if (!remap_is_in_place(mapping))
+        if (!mapping_is_in_place(mapping))
                 return -EFAULT;
         remap_remove(handle, mapping);
         INJECT(REQUEST_UNMAPPED);

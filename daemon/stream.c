@@ -29,10 +29,20 @@ static uint64_t stream_distance(const struct stream *stream, uint64_t block) {
         return (uint64_t) (blocks / stream->stride);
 }
 
-static bool stream_is_trap(const struct stream *stream, uint64_t block) {
-        uint64_t distance = stream_distance(stream, block);
+/* In what was read ahead? */
+static bool stream_is_inside(const struct stream *stream, uint64_t block) {
+        uint64_t distance = stream->window > 0 ? stream_distance(stream, block) : 0;
 
-        return stream->window > 0 && distance > 0 && distance < stream_distance(stream, stream->next) && stream_has_trap(&stream->traps, block, 1);
+        return distance > 0 && distance < stream_distance(stream, stream->next);
+}
+
+static bool stream_is_trap(const struct stream *stream, uint64_t block) {
+        return stream_is_inside(stream, block) && stream_has_trap(&stream->traps, block, 1);
+}
+
+/* It should have been read ahead: it was dropped since then, or the thread is faster than what reads for it. */
+static bool stream_has_lost(const struct stream *stream, uint64_t block) {
+        return stream_is_inside(stream, block) && !stream_has_trap(&stream->traps, block, 1);
 }
 
 /* How well a block fits into a stream. */
@@ -51,9 +61,9 @@ static enum stream_fit stream_fit(const struct stream *stream, uint64_t block) {
                 return STREAM_STRANGE;
         if (stream->stride == 0)
                 return blocks != 0 && blocks >= -STREAM_STRIDE_MAX && blocks <= STREAM_STRIDE_MAX ? STREAM_NEAR : STREAM_STRANGE;
-        if (distance == 1 || (stream->window > 0 && block == stream->next) || stream_is_trap(stream, block))
+        if (distance == 1 || (distance > 0 && stream->window > 0 && block == stream->next) || stream_is_trap(stream, block))
                 return STREAM_EXPECTED;
-        return distance > 0 && stream->window > 0 && distance < stream_distance(stream, stream->next) ? STREAM_INSIDE : STREAM_STRANGE;
+        return stream_is_inside(stream, block) ? STREAM_INSIDE : STREAM_STRANGE;
 }
 
 /* The oldest makes way. What was read for it and not touched, as far as is known, was read in vain. */
@@ -103,11 +113,6 @@ static uint64_t stream_room(uint64_t block, int64_t stride, const struct stream_
         return block > bounds->begin ? (block - bounds->begin) / (uint64_t) -stride : 0;
 }
 
-/* A block that should have been read ahead: it was dropped since then, or the thread is faster than what reads for it. */
-static bool stream_has_lost(const struct stream *stream, uint64_t block) {
-        return stream->window > 0 && !stream_is_trap(stream, block) && block != stream->next && stream_distance(stream, block) < stream_distance(stream, stream->next);
-}
-
 /* As if nothing behind the block had been read; what is there still is passed over by who reads. */
 static void stream_begin_again(struct stream *stream, uint64_t block) {
         stream->next = block + (uint64_t) stream->stride;
@@ -130,11 +135,10 @@ static void streams_widen(struct streams *streams, struct stream *stream, const 
 /* Strides from a block that was touched to the next trap. Those behind a trap are where they were; else they can only be in what is to be read. */
 static uint64_t stream_next_trap(const struct stream *stream, uint64_t block, uint64_t begin, uint64_t step) {
         uint64_t step_before = stream->traps.step / (uint64_t) (stream->stride > 0 ? stream->stride : -stream->stride);
+        uint64_t both = step > step_before ? step : step_before;
 
-        if (stream_has_trap(&stream->traps, block, 1) && step % step_before == 0 && begin > step)
-                return step;
-        if (stream_has_trap(&stream->traps, block, 1) && step_before % step == 0 && begin > step_before)
-                return step_before;
+        if (stream_has_trap(&stream->traps, block, 1) && both % step == 0 && both % step_before == 0 && both < begin)
+                return both;
         return (begin + step - 1) / step * step;
 }
 

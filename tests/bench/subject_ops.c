@@ -27,7 +27,6 @@ struct subject_ops {
         struct subject subject;
         struct server server;
         struct bf_client *client;
-        struct bf_fileh *served; /* NULL: fileh is */
         struct bf_fileh *fileh;
         uint8_t *copy;
         uint64_t size;
@@ -84,11 +83,10 @@ static int subject_ops_copy(struct subject_ops *self, const struct content *cont
 
 #define SUBJECT_OPS_NAME "bench"
 
+/* What was served goes on to be, as long as the client is connected. */
 static int subject_ops_open_huge(struct subject_ops *self) {
         const struct bf_open_opts opts = { .size = sizeof(opts), .flags = BF_HUGE };
 
-        self->served = self->fileh;
-        self->fileh = NULL;
         return bf_open(self->client, "ops:" SUBJECT_OPS_NAME, O_RDWR, &opts, &self->fileh);
 }
 
