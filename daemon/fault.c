@@ -206,7 +206,7 @@ static bool fault_waits_for_itself(const struct handle *handle, uint64_t block, 
 
         if (state == PAGE_LOADING && load_of_page(handle->fileh, fileh_page(fileh, block))->fill)
                 return false; /* it has been served already */
-        return (state == PAGE_EMPTY || state == PAGE_LOADING) && store_is_served_by(fileh->store, handle->peer, thread);
+        return (state == PAGE_EMPTY || state == PAGE_LOADING) && store_is_served_by(fileh->store, &(struct store_thread){ handle->peer, handle->pid, thread });
 }
 
 /*

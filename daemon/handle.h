@@ -21,7 +21,7 @@ struct fileh;
 struct handle {
         uint32_t id;   /* in pager->handles */
         uint64_t peer; /* whose it is */
-        pid_t pid;     /* the same, for messages; 0: nobody knows */
+        pid_t pid;     /* of that process; 0: nobody knows */
         struct fileh *fileh;
         TAILQ_ENTRY(handle) entry; /* fileh->handles -> handle->entry */
         int uffd;

@@ -11,6 +11,7 @@
 #include "memory.h"
 #include "ring.h"
 #include "served.h"
+#include "store.h"
 
 #define SERVED_TOKEN_NAME "bigfiled-served"
 #define SERVED_MAGIC UINT64_C(0x3164657672657362) /* "bserved1" */
@@ -333,11 +334,17 @@ void served_add_thread(struct served *served, uint32_t thread) {
         }
 }
 
-bool served_has_thread(const struct served *served, uint64_t peer, uint32_t thread) {
-        if (thread == 0 || atomic_load_explicit(&served->peer, memory_order_relaxed) != peer)
+static bool served_is_served_by(const struct served *served, const struct store_thread *thread) {
+        uint64_t peer = atomic_load_explicit(&served->peer, memory_order_relaxed);
+
+        return peer == thread->peer || (peer != 0 && thread->pid != 0 && atomic_load_explicit(&served->pid, memory_order_relaxed) == thread->pid);
+}
+
+bool served_has_thread(const struct served *served, const struct store_thread *thread) {
+        if (thread->number == 0 || !served_is_served_by(served, thread))
                 return false;
         for (unsigned i = 0; i < PROVIDE_THREADS_MAX; i++)
-                if (atomic_load_explicit(&served->threads[i], memory_order_relaxed) == thread)
+                if (atomic_load_explicit(&served->threads[i], memory_order_relaxed) == thread->number)
                         return true;
         return false;
 }

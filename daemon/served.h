@@ -22,6 +22,7 @@
 #include "wire.h"
 
 struct provider;
+struct store_thread;
 
 /* What the token says. */
 struct served_about {
@@ -41,7 +42,7 @@ struct served {
         unsigned pager;  /* whose thread has the provider */
         unsigned n_refs; /* this and the next one are the list's */
         uint64_t taker;  /* the peer that serves it, or is about to; 0: none */
-        atomic_int pid;  /* of who did so last, for messages; 0: nobody knows */
+        atomic_int pid;  /* of who did so last; 0: nobody knows */
         uint64_t grace;  /* the pager's: till then whoever served it under the daemon before may come back; monotonic, microseconds; 0: nobody will */
 
         struct provider *provider; /* that pager's; NULL: none was there yet */
@@ -97,7 +98,7 @@ void served_put(struct served_list *list, struct served *served); /* NULL is fin
 
 /* A thread of who serves it will take up what is asked; it is one of those. */
 void served_add_thread(struct served *served, uint32_t thread);
-bool served_has_thread(const struct served *served, uint64_t peer, uint32_t thread);
+bool served_has_thread(const struct served *served, const struct store_thread *thread); /* over whichever connection */
 
 /* Can it be had in pages of that size? */
 bool served_fits(const struct served *served, uint64_t page_size);

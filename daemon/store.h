@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/types.h>
 
 #include "nbd_line.h"
 #include "ring.h"
@@ -52,6 +53,13 @@ struct store_fds {
         int direct_fd; /* the same file, for direct I/O; -1: all goes through the page cache */
 };
 
+/* A thread of a client. */
+struct store_thread {
+        uint64_t peer;
+        pid_t pid;       /* of the process; 0: nobody knows */
+        uint32_t number; /* as that process sees it; 0: nobody knows */
+};
+
 struct store {
         const struct store_kind *kind;
         uint64_t grain; /* bytes that are read and written at once; 0: any */
@@ -67,7 +75,7 @@ struct store_kind {
         int (*add_writer)(struct store *store, const struct store_fds *fds); /* another client opened it for writing; takes fds if it succeeds */
         int (*fd)(const struct store *store);                             /* of the file, the store's; NULL: there is none */
         const char *(*path)(const struct store *store);                   /* for messages; NULL: that of the descriptor */
-        bool (*is_served_by)(const struct store *store, uint64_t peer, uint32_t thread); /* is it a thread of that peer that the store waits for? NULL: none is */
+        bool (*is_served_by)(const struct store *store, const struct store_thread *thread); /* is that a thread that the store waits for? NULL: none is */
         bool forgets; /* what was written, and not synced, may be gone while no daemon looks */
 
         /* A buffer for what is to be read or written there, of one request; false: there is none just now. These two may be NULL. */
@@ -114,8 +122,8 @@ static inline void store_sync(struct store *store, struct store_request *request
         store->kind->sync(store, request);
 }
 
-static inline bool store_is_served_by(const struct store *store, uint64_t peer, uint32_t thread) {
-        return store->kind->is_served_by && store->kind->is_served_by(store, peer, thread);
+static inline bool store_is_served_by(const struct store *store, const struct store_thread *thread) {
+        return store->kind->is_served_by && store->kind->is_served_by(store, thread);
 }
 
 /* For saying which file it is; -1: none. */

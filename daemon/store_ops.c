@@ -121,8 +121,8 @@ static int store_ops_add_writer(struct store *store, const struct store_fds *fds
         return 0;
 }
 
-static bool store_ops_is_served_by(const struct store *store, uint64_t peer, uint32_t thread) {
-        return served_has_thread(((const struct store_ops *) store)->served, peer, thread);
+static bool store_ops_is_served_by(const struct store *store, const struct store_thread *thread) {
+        return served_has_thread(((const struct store_ops *) store)->served, thread);
 }
 
 /* One without a name is known by who serves it: after a restart of the daemon that is not known at once. */

@@ -23,16 +23,21 @@ struct scene {
         uint64_t *map; /* of all pages */
 };
 
-static struct scene start_with(struct rig *rig, const char *n_threads) {
+static struct scene start_named(struct rig *rig, const char *n_threads, const char *name) {
         struct scene scene = { .rig = rig, .file = opsfile_new(N_PAGES * RIG_PAGE, RIG_PAGE) };
+        const struct bf_open_opts opts = { .size = sizeof(opts), .name = name };
 
         rig_daemon(rig, "--pool", "64M", NULL);
         scene.client = rig_client(rig);
         setenv("BIGFILED_OPS_THREADS", n_threads, 1);
-        assert_int_equal(bf_open_ops(scene.client, &opsfile_ops, scene.file, scene.file->size, NULL, &scene.fileh), 0);
+        assert_int_equal(bf_open_ops(scene.client, &opsfile_ops, scene.file, scene.file->size, &opts, &scene.fileh), 0);
         unsetenv("BIGFILED_OPS_THREADS");
         scene.map = rig_map(scene.fileh, 0, N_PAGES);
         return scene;
+}
+
+static struct scene start_with(struct rig *rig, const char *n_threads) {
+        return start_named(rig, n_threads, NULL);
 }
 
 static struct scene start(struct rig *rig) {
@@ -237,6 +242,24 @@ static void test_load_touches_its_own_file(void **state) {
         finish(&scene);
 }
 
+/* The same through another connection of this process, which opened the file by its name: that handle has its own pages. */
+static void test_load_touches_its_own_file_elsewhere(void **state) {
+        struct scene scene = start_named(rig_here(state), "1", "table"), other = scene;
+        struct deed deed = { .scene = &other, .n_left = 1 };
+
+        other.client = rig_client(scene.rig);
+        assert_int_equal(bf_open(other.client, "ops:table", O_RDWR, NULL, &other.fileh), 0);
+        other.map = rig_map(other.fileh, 0, N_PAGES);
+        scene.file->arg = &deed;
+        scene.file->on_call = touch_the_next;
+        assert_int_equal(*rig_word(scene.map, 100, 0), 100);
+        assert_int_equal(deed.hit.signo, SIGBUS);
+        assert_int_equal(deed.hit.error, EDEADLK);
+        assert_calls(&scene, "L100");
+        rig_disconnect(scene.rig, other.client);
+        finish(&scene);
+}
+
 static void touch_the_same(struct opsfile *file, enum opsfile_op op, uint64_t block) {
         struct deed *deed = file->arg;
 
@@ -359,6 +382,7 @@ int main(void) {
                 RIG_TEST(test_load_invalidates_itself),
                 RIG_TEST(test_load_touches_other_files),
                 RIG_TEST(test_load_touches_its_own_file),
+                RIG_TEST(test_load_touches_its_own_file_elsewhere),
                 RIG_TEST(test_load_touches_its_own_page),
                 RIG_TEST(test_calls_that_would_wait),
                 RIG_TEST(test_busy_store),
