@@ -77,16 +77,23 @@ static void nbd_conn_remove_tls_dir(struct nbd_conn *conn) {
         *conn->tls_dir = '\0';
 }
 
+static int nbd_conn_refuse_tls_dir(struct nbd_conn *conn, const char *path) {
+        conn->error = -EIO; /* other numbers would tell a client of the server */
+        conn->has_failed = true;
+        snprintf(conn->words, sizeof(conn->words), "cannot make %s, to name the certificate authorities to trust: %s", path, strerror(errno));
+        return -1;
+}
+
 static int nbd_conn_make_tls_dir(struct nbd_conn *conn) {
         char path[NBD_CONN_TLS_PATH_MAX];
 
         strcpy(conn->tls_dir, NBD_CONN_TLS_DIR);
         if (!mkdtemp(conn->tls_dir)) {
                 *conn->tls_dir = '\0';
-                return -1;
+                return nbd_conn_refuse_tls_dir(conn, NBD_CONN_TLS_DIR);
         }
         nbd_conn_tls_path(conn, path);
-        return symlink(nbd_conn_find_authorities(), path);
+        return symlink(nbd_conn_find_authorities(), path) < 0 ? nbd_conn_refuse_tls_dir(conn, path) : 0;
 }
 
 /* libnbd before 1.18.5 and 1.20.3 checks a server's certificate only against authorities that are named (CVE-2024-7383): so they are, those that the host trusts. */
@@ -120,7 +127,9 @@ int nbd_conn_new(const char *uri, bool may_read_files, struct nbd_conn **ret, ch
                 return -ENOMEM;
         }
         if (nbd_conn_begin(conn, uri, may_read_files) < 0) {
-                r = nbd_conn_last_error(words);
+                nbd_conn_fail(conn);
+                snprintf(words, NBD_CONN_WORDS_MAX, "%s", conn->words);
+                r = conn->error;
                 nbd_close(conn->nbd);
                 nbd_conn_remove_tls_dir(conn);
                 free(conn);
