@@ -17,11 +17,11 @@
 #define SERVED_MAGIC UINT64_C(0x3164657672657362) /* "bserved1" */
 #define SERVED_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
 
-/* Whoever served a file under the daemon before has so long to come back: a client tries again at least every half second. */
+/* A client tries again at least every half second. */
 #define SERVED_GRACE_USEC UINT64_C(3000000)
 
 void served_list_init(struct served_list *list) {
-        *list = (struct served_list) { .all = LIST_HEAD_INITIALIZER(list->all) };
+        *list = (struct served_list) { .all = LIST_HEAD_INITIALIZER(list->all), .grace_usec = SERVED_GRACE_USEC };
         pthread_mutex_init(&list->mutex, NULL);
 }
 
@@ -131,7 +131,7 @@ static int served_add_again(struct served_list *list, const struct served_about 
                 close(copy);
                 return r;
         }
-        (*ret)->grace = ring_now() + SERVED_GRACE_USEC;
+        (*ret)->grace = ring_now() + list->grace_usec;
         return 0;
 }
 

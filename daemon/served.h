@@ -55,6 +55,7 @@ struct served {
 struct served_list {
         pthread_mutex_t mutex;
         LIST_HEAD(, served) all;
+        uint64_t grace_usec; /* whoever served a file under the daemon before has so long to come back */
         bool is_group; /* who shares a group with the one who serves a file may open it as well */
 };
 

@@ -27,6 +27,7 @@
 #define CORE_SETTLE_SECONDS 30
 #define CORE_DESCRIPTORS 4096 /* for the limits of one user */
 #define CORE_PAGERS 2
+#define CORE_GRACE_USEC 20000
 #define CORE_SPILL_BYTES (UINT64_C(1) << 20)
 
 static struct {
@@ -116,6 +117,7 @@ void core_start(void) {
         core_make_directory();
         core_set_options();
         commons_init(&core.commons, core.options.pool_bytes, &core.options.limits);
+        core.commons.served.grace_usec = CORE_GRACE_USEC;
         counters_add(&core.commons.counters, COUNTER_SPILL_LIMIT_BYTES, CORE_SPILL_BYTES);
         CORE_CHECK(loop_new(&core.loop) == 0);
         CORE_CHECK(crew_new(&core.commons, &core.options.pager, CORE_PAGERS, &core.crew) == 0);

@@ -2,8 +2,9 @@
 
 /*
  * Whole dialogues with a live core: the input is a list of steps, a byte each with what it needs behind it. Peers connect, say what they may say and what
- * not, with descriptors that fit and that do not, map memory and touch it, change it behind the daemon's back, and go at any moment; what they kept
- * is shown to the core again as that of a daemon that died. After each input nothing of it may be left (core.h), and no thread asleep.
+ * not, with descriptors that fit and that do not, map memory and touch it, change it behind the daemon's back, serve files and answer well or badly, and go
+ * at any moment; what they kept is shown to the core again as that of a daemon that died. After each input nothing of it may be left (core.h), and no
+ * thread asleep.
  */
 
 #include <errno.h>
@@ -23,14 +24,16 @@
 #include "chan.h"
 #include "core.h"
 #include "ledger.h"
+#include "report.h"
+#include "script.h"
+#include "servant.h"
 #include "toucher.h"
 #include "uffd_abi.h"
 
 #define N_PEERS 3
 #define N_FILES 6
 #define N_WINDOWS 4
-#define N_PAGES 64 /* of the file that is there */
-#define PAGE UINT64_C(4096)
+#define N_SERVANTS 2
 #define STEPS_MAX 200
 #define GONE_MAX (STEPS_MAX + N_FILES * N_WINDOWS)
 #define REPLY_MSEC 20
@@ -61,46 +64,16 @@ struct file {
 };
 
 static struct {
-        const uint8_t *data;
-        size_t left;
         int lines[N_PEERS]; /* -1: not connected */
         uint32_t serial;
         struct file files[N_FILES];
         struct window gone[GONE_MAX]; /* unmapped, their addresses kept */
         unsigned n_gone;
+        struct servant servants[N_SERVANTS]; /* which may serve by any of the lines */
+        struct servant found;                /* what was found by a name: no more than a token */
+        int trace;                           /* a socket; -1: none */
         char path[96];
 } talk;
-
-/* --- what the input says -------------------------------------------------------------------------------------------------------------------------- */
-
-static unsigned next_byte(void) {
-        if (talk.left == 0)
-                return 0;
-        talk.left--;
-        return *talk.data++;
-}
-
-static unsigned next_of(unsigned n) {
-        return next_byte() % n;
-}
-
-/* Once in a while something odd: in 1 of 16 cases. */
-static bool next_is_odd(void) {
-        return next_of(16) == 15;
-}
-
-static uint64_t next_number(void) {
-        static const uint64_t numbers[] = {
-                0, 1, 4095, 4097, 65536, UINT64_C(1) << 21, INT32_MAX, UINT32_MAX, UINT64_C(1) << 47, WIRE_FILE_MAX, INT64_MAX, UINT64_MAX - 4095, UINT64_MAX,
-        };
-        unsigned n = next_byte();
-
-        return n < 240 ? n * PAGE : numbers[(n - 240) % (sizeof(numbers) / sizeof(*numbers))];
-}
-
-static uint64_t next_page(void) {
-        return next_of(N_PAGES) * PAGE;
-}
 
 /* --- peers ---------------------------------------------------------------------------------------------------------------------------------------- */
 
@@ -129,6 +102,48 @@ static void peer_take_open_reply(struct chan_packet *packet) {
                 file->fds[2 + i] = chan_packet_take(packet, i);
 }
 
+static void peer_take_found(struct chan_packet *packet) {
+        if (packet->n_fds != 1)
+                return;
+        servant_forget(&talk.found);
+        talk.found.token = chan_packet_take(packet, 0);
+        talk.found.size = packet->msg.lookup_reply.size;
+}
+
+static void peer_take_trace(struct chan_packet *packet) {
+        if (packet->n_fds != 1)
+                return;
+        if (talk.trace >= 0)
+                close(talk.trace);
+        talk.trace = chan_packet_take(packet, 0);
+}
+
+static void peer_take_serve_reply(struct chan_packet *packet) {
+        for (struct servant *servant = talk.servants; servant < talk.servants + N_SERVANTS; servant++)
+                if (servant->pending == packet->msg.header.serial)
+                        servant_hear(servant, packet);
+}
+
+static void peer_take(struct chan_packet *packet) {
+        switch (packet->msg.header.id) {
+        case WIRE_OPEN | WIRE_REPLY:
+        case WIRE_ADOPT | WIRE_REPLY:
+                peer_take_open_reply(packet);
+                break;
+        case WIRE_SERVE | WIRE_REPLY:
+                peer_take_serve_reply(packet);
+                break;
+        case WIRE_LOOKUP | WIRE_REPLY:
+                peer_take_found(packet);
+                break;
+        case WIRE_TRACE | WIRE_REPLY:
+                peer_take_trace(packet);
+                break;
+        default:
+                break;
+        }
+}
+
 /* Takes replies until this one came, or for so long. */
 static void peer_hear(unsigned peer, uint32_t serial, int msec) {
         bool has_come = false;
@@ -145,8 +160,7 @@ static void peer_hear(unsigned peer, uint32_t serial, int msec) {
                 }
                 CORE_CHECK(wire_validate(WIRE_TO_CLIENT, packet.msg.bytes, packet.size, packet.n_fds) == WIRE_OK);
                 has_come = packet.msg.header.serial == serial;
-                if (packet.msg.header.id == (WIRE_OPEN | WIRE_REPLY) || packet.msg.header.id == (WIRE_ADOPT | WIRE_REPLY))
-                        peer_take_open_reply(&packet);
+                peer_take(&packet);
                 chan_packet_close(&packet);
         }
 }
@@ -295,10 +309,24 @@ static struct file *next_file(void) {
         return file->is_there ? file : NULL;
 }
 
+/* servant: who serves it; NULL: nobody, it is the file that is there. */
+static void file_say_open(struct file *file, const struct servant *servant) {
+        union wire_msg msg;
+
+        begin(&msg, WIRE_OPEN);
+        msg.header.flags = file->flags;
+        msg.open.block_size = next_is_odd() ? next_number() : file->block_size;
+        if (next_is_odd())
+                msg.open.size = next_number();
+        else
+                msg.open.size = servant ? servant->size : N_PAGES * PAGE - next_of(2);
+        file->pending = msg.header.serial;
+        peer_say(file->peer, &msg, file->fds, next_is_odd() && file->fds[0] >= 0 ? 1 : 2);
+}
+
 static void step_open(void) {
         unsigned i = next_of(N_FILES), peer = next_of(N_PEERS), kind = next_of(16), uffd_kind = next_of(16), flags = next_of(8);
         struct file *file = &talk.files[i];
-        union wire_msg msg;
 
         file_forget(file);
         *file = (struct file) {
@@ -310,12 +338,23 @@ static void step_open(void) {
                 file->flags |= WIRE_OPEN_READONLY;
         else if (!next_is_odd())
                 file->flags &= WIRE_OPEN_SHARED;
-        begin(&msg, WIRE_OPEN);
-        msg.header.flags = file->flags;
-        msg.open.block_size = next_is_odd() ? next_number() : file->block_size;
-        msg.open.size = next_is_odd() ? next_number() : N_PAGES * PAGE - next_of(2);
-        file->pending = msg.header.serial;
-        peer_say(peer, &msg, file->fds, next_is_odd() && file->fds[0] >= 0 ? 1 : 2);
+        file_say_open(file, NULL);
+}
+
+/* One that somebody serves. */
+static void step_open_served(void) {
+        unsigned i = next_of(N_FILES), peer = next_of(N_PEERS), flags = next_of(2), which = next_of(N_SERVANTS + 1);
+        const struct servant *servant = which < N_SERVANTS ? &talk.servants[which] : &talk.found;
+        struct file *file = &talk.files[i];
+
+        if (servant->token < 0)
+                return;
+        file_forget(file);
+        *file = (struct file) {
+                .is_there = true, .fds = { fcntl(servant->token, F_DUPFD_CLOEXEC, 0), make_uffd(next_of(16)), -1, -1, -1 }, .peer = peer,
+                .flags = next_is_odd() ? next_of(8) : flags, .block_size = PAGE << (next_of(4) == 3 ? next_of(10) : 0),
+        };
+        file_say_open(file, servant);
 }
 
 static struct window *file_free_window(struct file *file) {
@@ -434,6 +473,41 @@ static void step_ask_the_pool(void) {
         peer_say(peer, &msg, NULL, 0);
 }
 
+static void step_ask_of_itself(void) {
+        static const uint8_t ids[] = { WIRE_REPORT, WIRE_REPORT, WIRE_TRACE, WIRE_RECLAIM_FILE };
+        unsigned peer = next_of(N_PEERS);
+        union wire_msg msg;
+
+        begin(&msg, ids[next_of(sizeof(ids))]);
+        switch (msg.header.id) {
+        case WIRE_REPORT:
+                msg.report.kind = next_of(N_REPORT_KINDS + 1);
+                msg.report.pager = next_is_odd() ? next_byte() : next_of(2);
+                break;
+        case WIRE_TRACE:
+                msg.trace.kinds = next_is_odd() ? (uint32_t) next_number() : next_byte();
+                msg.trace.inode = next_of(2) ? next_number() : 0;
+                break;
+        default:
+                msg.reclaim_file.file = next_is_odd() ? (uint32_t) next_number() : next_of(N_FILES);
+                msg.reclaim_file.bytes = next_number();
+                break;
+        }
+        peer_say(peer, &msg, NULL, 0);
+}
+
+static void step_hear_what_happens(void) {
+        char bytes[4096];
+
+        if (talk.trace < 0)
+                return;
+        (void) !recv(talk.trace, bytes, sizeof(bytes), MSG_DONTWAIT);
+        if (next_of(4) > 0)
+                return;
+        close(talk.trace);
+        talk.trace = -1;
+}
+
 /* Any bytes, with any descriptors. */
 static void step_babble(void) {
         unsigned peer = next_of(N_PEERS), n_fds = next_of(WIRE_FDS_MAX + 1);
@@ -449,6 +523,45 @@ static void step_babble(void) {
         for (unsigned i = 0; i < n_fds; i++)
                 fds[i] = file && file->fds[i % FILE_FDS] >= 0 ? file->fds[i % FILE_FDS] : STDERR_FILENO;
         peer_say(peer, &msg, fds, n_fds);
+}
+
+/* --- files that are served ------------------------------------------------------------------------------------------------------------------------ */
+
+static struct servant *next_servant(void) {
+        return &talk.servants[next_of(N_SERVANTS)];
+}
+
+static void step_serve(void) {
+        struct servant *servant = next_servant();
+        unsigned peer = next_of(N_PEERS);
+        union wire_msg msg;
+        int token;
+
+        begin(&msg, WIRE_SERVE);
+        servant_ask(servant, &msg, &token);
+        peer_say(peer, &msg, &token, token >= 0);
+}
+
+static void step_answer(void) {
+        servant_answer(next_servant());
+}
+
+static void step_serve_no_more(void) {
+        struct servant *servant = next_servant();
+
+        if (servant->socket >= 0 && next_of(2))
+                (void) shutdown(servant->socket, SHUT_WR);
+        else
+                servant_stop(servant);
+}
+
+static void step_look_up(void) {
+        unsigned peer = next_of(N_PEERS);
+        union wire_msg msg;
+
+        begin(&msg, WIRE_LOOKUP);
+        servant_name(msg.lookup.name);
+        peer_say(peer, &msg, NULL, 0);
 }
 
 /* --- behind the daemon's back --------------------------------------------------------------------------------------------------------------------- */
@@ -569,8 +682,10 @@ static void step_adopt(void) {
 }
 
 static unsigned count_fds(void) {
-        unsigned n = 0;
+        unsigned n = servant_n_fds(&talk.found) + (talk.trace >= 0);
 
+        for (const struct servant *servant = talk.servants; servant < talk.servants + N_SERVANTS; servant++)
+                n += servant_n_fds(servant);
         for (const struct file *file = talk.files; file < talk.files + N_FILES; file++)
                 for (unsigned i = 0; i < 5; i++)
                         n += file->is_there && file->fds[i] >= 0;
@@ -608,7 +723,8 @@ static void step_revive(void) {
 
 static void (*const steps[])(void) = {
         step_touch, step_touch, step_touch, step_touch, step_ask, step_ask, step_ask, step_open, step_map, step_map, step_unmap, step_act, step_connect,
-        step_leave, step_hear, step_ask_the_pool, step_babble, step_adopt, step_revive,
+        step_leave, step_hear, step_ask_the_pool, step_babble, step_adopt, step_revive, step_serve, step_answer, step_answer, step_answer, step_open_served,
+        step_look_up, step_serve_no_more, step_ask_of_itself, step_hear_what_happens,
 };
 
 static void talk_make_file(void) {
@@ -635,10 +751,21 @@ static void talk_begin(const uint8_t *data, size_t size) {
         snprintf(talk.path, sizeof(talk.path), "%s/file", core_directory());
         if (stat(talk.path, &st) < 0 || st.st_size != (off_t) (N_PAGES * PAGE))
                 talk_make_file();
-        talk.data = data;
-        talk.left = size;
+        script_begin(data, size);
         for (unsigned i = 0; i < N_PEERS; i++)
                 talk.lines[i] = -1;
+        for (unsigned i = 0; i < N_SERVANTS; i++)
+                servant_init(&talk.servants[i]);
+        servant_init(&talk.found);
+        talk.trace = -1;
+}
+
+static void talk_forget_what_is_served(void) {
+        for (unsigned i = 0; i < N_SERVANTS; i++)
+                servant_forget(&talk.servants[i]);
+        servant_forget(&talk.found);
+        if (talk.trace >= 0)
+                close(talk.trace);
 }
 
 static void talk_end(void) {
@@ -646,6 +773,7 @@ static void talk_end(void) {
                 peer_leave(i);
         for (struct file *file = talk.files; file < talk.files + N_FILES; file++)
                 file_forget(file);
+        talk_forget_what_is_served();
         toucher_settle();
         windows_free();
         core_settle();
@@ -655,7 +783,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         talk_begin(data, size);
         talk.lines[0] = core_connect();
         peer_greet(0);
-        for (unsigned n = 0; n < STEPS_MAX && talk.left > 0; n++)
+        for (unsigned n = 0; n < STEPS_MAX && script_goes_on(); n++)
                 steps[next_of(sizeof(steps) / sizeof(*steps))]();
         talk_end();
         return 0;
