@@ -20,9 +20,10 @@ struct bufs_free {
 
 /* Buffers of one size, next to each other in what can be one huge page: a disk then reads into few large pieces of memory instead of many pages. */
 struct bufs_slab {
-        LIST_ENTRY(bufs_slab) entry; /* bufs->slabs -> slab->entry */
+        TAILQ_ENTRY(bufs_slab) entry; /* bufs->slabs -> slab->entry */
         char *memory;
-        unsigned n_used;
+        unsigned class;
+        unsigned n_used; /* 0: idle */
 };
 
 static unsigned bufs_class(size_t size) {
@@ -44,8 +45,8 @@ static bool bufs_is_large(size_t size) {
 }
 
 void bufs_init(struct bufs *bufs) {
-        *bufs = (struct bufs) { .n_cached = 0 };
-        LIST_INIT(&bufs->slabs);
+        *bufs = (struct bufs) { .n_small = 0 };
+        TAILQ_INIT(&bufs->slabs);
 }
 
 /* --- the free ones ------------------------------------------------------------------------------------------------------------------------------- */
@@ -55,16 +56,13 @@ static void bufs_push(struct bufs *bufs, unsigned class, void *buf) {
 
         f->next = bufs->free[class];
         bufs->free[class] = f;
-        bufs->n_cached += bufs_class_size(class);
 }
 
 static void *bufs_pop(struct bufs *bufs, unsigned class) {
         struct bufs_free *f = bufs->free[class];
 
-        if (f) {
+        if (f)
                 bufs->free[class] = f->next;
-                bufs->n_cached -= bufs_class_size(class);
-        }
         return f;
 }
 
@@ -78,13 +76,14 @@ static bool bufs_slab_has(const struct bufs_slab *slab, const void *buf) {
 static struct bufs_slab *bufs_slab_of(const struct bufs *bufs, const void *buf) {
         struct bufs_slab *slab;
 
-        LIST_FOREACH(slab, &bufs->slabs, entry)
+        TAILQ_FOREACH(slab, &bufs->slabs, entry)
                 if (bufs_slab_has(slab, buf))
                         return slab;
         assert(false);
         return NULL;
 }
 
+/* It is idle, as all its buffers are free. */
 static bool bufs_add_slab(struct bufs *bufs, unsigned class) {
         struct bufs_slab *slab = malloc(sizeof(*slab));
         char *memory = aligned_alloc(BUFS_SLAB, BUFS_SLAB);
@@ -95,30 +94,40 @@ static bool bufs_add_slab(struct bufs *bufs, unsigned class) {
                 return false;
         }
         (void) madvise(memory, BUFS_SLAB, MADV_HUGEPAGE); /* slower without */
-        *slab = (struct bufs_slab) { .memory = memory };
-        LIST_INSERT_HEAD(&bufs->slabs, slab, entry);
+        *slab = (struct bufs_slab) { .memory = memory, .class = class };
+        TAILQ_INSERT_HEAD(&bufs->slabs, slab, entry);
+        bufs->n_idle++;
         for (size_t at = 0; at < BUFS_SLAB; at += bufs_class_size(class))
                 bufs_push(bufs, class, memory + at);
         return true;
 }
 
-static void bufs_free_slab(struct bufs_slab *slab) {
-        LIST_REMOVE(slab, entry);
+static void bufs_free_slab(struct bufs *bufs, struct bufs_slab *slab) {
+        TAILQ_REMOVE(&bufs->slabs, slab, entry);
         free(slab->memory);
         free(slab);
 }
 
-/* All its buffers are free. */
-static void bufs_remove_slab(struct bufs *bufs, struct bufs_slab *slab, unsigned class) {
-        struct bufs_free **f = &bufs->free[class];
+static void bufs_remove_idle_slab(struct bufs *bufs, struct bufs_slab *slab) {
+        struct bufs_free **f = &bufs->free[slab->class];
 
         while (*f)
                 if (bufs_slab_has(slab, *f))
                         *f = (*f)->next;
                 else
                         f = &(*f)->next;
-        bufs->n_cached -= BUFS_SLAB;
-        bufs_free_slab(slab);
+        bufs->n_idle--;
+        bufs_free_slab(bufs, slab);
+}
+
+static void bufs_remove_longest_idle_slab(struct bufs *bufs) {
+        struct bufs_slab *slab;
+
+        TAILQ_FOREACH_REVERSE(slab, &bufs->slabs, bufs_slabs, entry)
+                if (slab->n_used == 0) {
+                        bufs_remove_idle_slab(bufs, slab);
+                        return;
+                }
 }
 
 /* --- from outside -------------------------------------------------------------------------------------------------------------------------------- */
@@ -129,8 +138,8 @@ void bufs_fini(struct bufs *bufs) {
         for (unsigned class = 0; class < BUFS_SLAB_CLASS_MIN; class++)
                 while (bufs->free[class])
                         free(bufs_pop(bufs, class));
-        while ((slab = LIST_FIRST(&bufs->slabs)))
-                bufs_free_slab(slab);
+        while ((slab = TAILQ_FIRST(&bufs->slabs)))
+                bufs_free_slab(bufs, slab);
         bufs_init(bufs);
 }
 
@@ -140,29 +149,48 @@ static void *bufs_get_from_slab(struct bufs *bufs, unsigned class) {
         if (!bufs->free[class] && !bufs_add_slab(bufs, class))
                 return NULL;
         buf = bufs_pop(bufs, class);
-        bufs_slab_of(bufs, buf)->n_used++;
+        if (bufs_slab_of(bufs, buf)->n_used++ == 0)
+                bufs->n_idle--;
+        return buf;
+}
+
+static void *bufs_get_small(struct bufs *bufs, unsigned class) {
+        void *buf = bufs_pop(bufs, class);
+
+        if (!buf)
+                return aligned_alloc(BUFS_PAGE, bufs_class_size(class));
+        bufs->n_small -= bufs_class_size(class);
         return buf;
 }
 
 void *bufs_get(struct bufs *bufs, size_t size) {
         unsigned class;
-        void *buf;
 
         if (bufs_is_large(size))
                 return aligned_alloc(BUFS_PAGE, (size + BUFS_PAGE - 1) & ~(BUFS_PAGE - 1));
         class = bufs_class(size);
-        if (class >= BUFS_SLAB_CLASS_MIN)
-                return bufs_get_from_slab(bufs, class);
-        buf = bufs_pop(bufs, class);
-        return buf ? buf : aligned_alloc(BUFS_PAGE, bufs_class_size(class));
+        return class >= BUFS_SLAB_CLASS_MIN ? bufs_get_from_slab(bufs, class) : bufs_get_small(bufs, class);
 }
 
 static void bufs_put_into_slab(struct bufs *bufs, void *buf, unsigned class) {
         struct bufs_slab *slab = bufs_slab_of(bufs, buf);
 
         bufs_push(bufs, class, buf);
-        if (--slab->n_used == 0 && bufs->n_cached > BUFS_CACHED_MAX)
-                bufs_remove_slab(bufs, slab, class);
+        if (--slab->n_used > 0)
+                return;
+        TAILQ_REMOVE(&bufs->slabs, slab, entry);
+        TAILQ_INSERT_HEAD(&bufs->slabs, slab, entry);
+        if (++bufs->n_idle > BUFS_IDLE_MAX)
+                bufs_remove_longest_idle_slab(bufs);
+}
+
+static void bufs_put_small(struct bufs *bufs, void *buf, unsigned class) {
+        if (bufs->n_small + bufs_class_size(class) > BUFS_SMALL_MAX) {
+                free(buf);
+                return;
+        }
+        bufs_push(bufs, class, buf);
+        bufs->n_small += bufs_class_size(class);
 }
 
 void bufs_put(struct bufs *bufs, void *buf, size_t size) {
@@ -177,8 +205,6 @@ void bufs_put(struct bufs *bufs, void *buf, size_t size) {
         class = bufs_class(size);
         if (class >= BUFS_SLAB_CLASS_MIN)
                 bufs_put_into_slab(bufs, buf, class);
-        else if (bufs->n_cached + bufs_class_size(class) > BUFS_CACHED_MAX)
-                free(buf);
         else
-                bufs_push(bufs, class, buf);
+                bufs_put_small(bufs, buf, class);
 }

@@ -38,7 +38,7 @@
 #include "writeout_run.h"
 
 /* So much is on its way at a time, or one run. */
-#define WRITEOUT_WINDOW_BYTES (UINT64_C(8) << 20)
+#define WRITEOUT_WINDOW_BYTES (UINT64_C(4) << 20)
 
 struct writeout {
         struct job job;

@@ -21,7 +21,7 @@
 
 #define N_CLIENTS 3
 #define ERA_SECONDS_MAX 60
-#define GROWTH_MAX (UINT64_C(20) << 20) /* bytes: buffers that are kept (BUFS_CACHED_MAX), of two pagers, and other caches, which have their bounds, too */
+#define GROWTH_MAX (UINT64_C(20) << 20) /* bytes: buffers that are kept (bufs.h), of two pagers, and other caches, which have their bounds, too */
 #define POOL "--pool", "4M"
 
 struct soak {

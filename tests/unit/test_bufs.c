@@ -31,7 +31,6 @@ static void test_each_size(void **state) {
                 bufs_put(&bufs, buf, sizes[i]);
         }
         bufs_fini(&bufs);
-        assert_int_equal(bufs.n_cached, 0);
 }
 
 static void test_two_in_use_are_two(void **state) {
@@ -56,26 +55,48 @@ static void test_two_in_use_are_two(void **state) {
 }
 
 static void test_no_more_is_kept_than_the_limit(void **state) {
-        void *many[2 * BUFS_CACHED_MAX / 65536], *large[4];
-        size_t n_many = sizeof(many) / sizeof(*many);
+        void *many[2 * BUFS_SMALL_MAX / 65536], *large[BUFS_IDLE_MAX + 2];
+        size_t n_many = sizeof(many) / sizeof(*many), n_large = sizeof(large) / sizeof(*large);
         struct bufs bufs;
 
         (void) state;
         bufs_init(&bufs);
         for (size_t i = 0; i < n_many; i++)
                 many[i] = bufs_get(&bufs, 65536);
-        for (size_t i = 0; i < 4; i++)
+        for (size_t i = 0; i < n_large; i++)
                 large[i] = bufs_get(&bufs, SIZE_MAX_HERE);
         for (size_t i = 0; i < n_many; i++) {
                 bufs_put(&bufs, many[i], 65536);
-                assert_true(bufs.n_cached <= BUFS_CACHED_MAX);
+                assert_true(bufs.n_small <= BUFS_SMALL_MAX);
         }
-        assert_int_equal(bufs.n_cached, BUFS_CACHED_MAX);
-        for (size_t i = 0; i < 4; i++)
+        assert_int_equal(bufs.n_small, BUFS_SMALL_MAX);
+        for (size_t i = 0; i < n_large; i++) {
                 bufs_put(&bufs, large[i], SIZE_MAX_HERE);
-        assert_int_equal(bufs.n_cached, BUFS_CACHED_MAX);
+                assert_true(bufs.n_idle <= BUFS_IDLE_MAX);
+        }
+        assert_int_equal(bufs.n_idle, BUFS_IDLE_MAX);
         bufs_fini(&bufs);
-        assert_int_equal(bufs.n_cached, 0);
+}
+
+/* Those of one size, all kept that may be, do not keep others from being kept. */
+static void test_a_new_size_is_kept(void **state) {
+        void *before[BUFS_IDLE_MAX + 1], *buf;
+        struct bufs bufs;
+
+        (void) state;
+        bufs_init(&bufs);
+        for (size_t i = 0; i < BUFS_IDLE_MAX + 1; i++)
+                before[i] = bufs_get(&bufs, SIZE_MAX_HERE);
+        for (size_t i = 0; i < BUFS_IDLE_MAX + 1; i++)
+                bufs_put(&bufs, before[i], SIZE_MAX_HERE);
+        buf = bufs_get(&bufs, 1 << 18);
+        bufs_put(&bufs, buf, 1 << 18);
+        assert_int_equal(bufs.n_idle, BUFS_IDLE_MAX);
+        assert_ptr_equal(bufs_get(&bufs, 1 << 18), buf);
+        bufs_put(&bufs, buf, 1 << 18);
+        assert_ptr_equal(bufs_get(&bufs, SIZE_MAX_HERE), before[BUFS_IDLE_MAX]); /* the one of that size that was used last */
+        bufs_put(&bufs, before[BUFS_IDLE_MAX], SIZE_MAX_HERE);
+        bufs_fini(&bufs);
 }
 
 /* As many as there is room for in 2 MiB do not lie in each other, and are freed only when all of them are free. */
@@ -109,7 +130,7 @@ static void test_nothing_is_taken_back(void **state) {
         (void) state;
         bufs_init(&bufs);
         bufs_put(&bufs, NULL, 4096);
-        assert_int_equal(bufs.n_cached, 0);
+        assert_int_equal(bufs.n_small, 0);
         bufs_fini(&bufs);
 }
 
@@ -118,6 +139,7 @@ int main(void) {
                 cmocka_unit_test(test_each_size),
                 cmocka_unit_test(test_two_in_use_are_two),
                 cmocka_unit_test(test_no_more_is_kept_than_the_limit),
+                cmocka_unit_test(test_a_new_size_is_kept),
                 cmocka_unit_test(test_neighbours),
                 cmocka_unit_test(test_nothing_is_taken_back),
         };
