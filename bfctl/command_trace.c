@@ -226,15 +226,25 @@ static int trace_loop(struct trace_view *view, int fd) {
 
 /* --- the command -------------------------------------------------------------------------------------------------------------------------------- */
 
-/* The bits of what is wanted; 0: "unknown kind" has been said. Who asks for one process gets what is known to be its doing. */
-static uint32_t trace_wanted_kinds(const struct bfctl *bfctl) {
-        if (!bfctl->kind)
-                return bfctl->peer ? 1u << REPORT_EVENT_FAULT : 1u << REPORT_EVENT_FAULT | 1u << REPORT_EVENT_STATE;
+/* A bit; 0: none is called that, which has been said. */
+static uint32_t trace_find_kind(const char *name) {
         for (unsigned i = 0; trace_kinds[i]; i++)
-                if (strcmp(bfctl->kind, trace_kinds[i]) == 0)
+                if (strcmp(name, trace_kinds[i]) == 0)
                         return 1u << i;
-        complain_unlisted("kind", bfctl->kind, trace_kinds);
+        complain_unlisted("kind", name, trace_kinds);
         return 0;
+}
+
+/* The bits of what is wanted; 0: what is wrong with it has been said. Of one process its faults are known to be its doing. */
+static uint32_t trace_wanted_kinds(const struct bfctl *bfctl) {
+        const uint32_t all = bfctl->peer ? 1u << REPORT_EVENT_FAULT : 1u << REPORT_EVENT_FAULT | 1u << REPORT_EVENT_STATE;
+        uint32_t wanted = bfctl->kind ? trace_find_kind(bfctl->kind) : all;
+
+        if (wanted & ~all) {
+                complain("of one process (--peer) only faults can be told, not --kind %s (see bfctl --help)", bfctl->kind);
+                return 0;
+        }
+        return wanted;
 }
 
 bool command_trace_check(const struct bfctl *bfctl) {

@@ -106,7 +106,7 @@ struct pager {
         TAILQ_HEAD(, absent_waiter) absent_waiters;
         struct ring_op absent_timer;
         bool absent_timer_is_set;
-        TAILQ_HEAD(, request_hold) holds; /* OPENs of shared files that wait for their users -> hold->entry */
+        TAILQ_HEAD(, request_hold) holds; /* OPENs that wait: of shared files, for their users; of servers', to be connected -> hold->entry */
         uint32_t published;        /* the page to leave first when the others were last told of it; 0: there was none */
         uint32_t published_parked; /* the same of the one to be spilled first; 0: nothing could be */
         TAILQ_HEAD(, stray) strays; /* faults nobody knows -> stray->entry */

@@ -41,7 +41,7 @@ void pool_give(struct pool *pool, uint64_t bytes);
 uint64_t pool_used(const struct pool *pool);
 uint64_t pool_free(const struct pool *pool);
 
-/* How many bytes to reclaim now in the background: 0 above the low mark. Once begun, it goes on to the high mark: that is the caller's part. */
+/* Is it to be reclaimed in the background? Once begun, that goes on to the high mark, which is the caller's part: so many bytes are missing to it. */
 bool pool_is_low(const struct pool *pool);
 uint64_t pool_missing(const struct pool *pool);
 

@@ -2,7 +2,7 @@
 #ifndef BF_RECLAIM_H
 #define BF_RECLAIM_H
 
-/* Who leaves RAM when there is no room: the least recently used clean pages. */
+/* Clean pages leave RAM when there is no room, in the order that order.h knows. */
 
 #include <stdint.h>
 

@@ -20,7 +20,7 @@ struct request {
         uint64_t peer;
         union wire_msg msg;
 
-        /* of WIRE_OPEN and WIRE_ADOPT, checked by the server: */
+        /* what the main thread knows or has checked, of WIRE_OPEN and WIRE_ADOPT most of all: */
         uid_t uid;
         pid_t pid; /* as the daemon sees it; 0: it does not */
         struct file_identity identity;

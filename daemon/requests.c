@@ -258,7 +258,7 @@ static int request_report(struct pager *pager, struct request *request) {
 
 /* --- all of them -------------------------------------------------------------------------------------------------------------------------------- */
 
-/* Each returns REQUEST_TAKEN, or what to answer: 0 or a negative errno. HELLO and POOL_STAT are answered by the server. */
+/* Each returns REQUEST_TAKEN, or what to answer: 0 or a negative errno. What is not here the main thread answers (peer_asks.c). */
 static int (*const request_handlers[N_WIRE_IDS])(struct pager *pager, struct request *request) = {
         [WIRE_OPEN] = request_open,
         [WIRE_CLOSE] = request_close,

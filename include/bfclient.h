@@ -33,7 +33,8 @@
  *   - On failure nothing has changed, and results (ret, ret_...) are untouched, unless said otherwise.
  *   - It may be called from any thread at any time, but not from a signal handler unless said so.
  *   - Offsets and lengths are in bytes. All structs are those of the caller; the library keeps no pointer to them after it returns.
- *   - The library prints nothing and installs no signal handler. It runs one thread of its own for each client, with all signals blocked.
+ *   - The library prints nothing and installs no signal handler. It runs one thread of its own for each client, with all signals blocked, and some for each
+ *     file that the program serves (bf_open_ops), which block all but those that a thread raises itself.
  *   - After fork() the child has none of it: touching a mapping is SIGSEGV there, and every function returns -ENOTCONN.
  *   - -ENOTCONN: the daemon is gone, and no other one has come in time (see below), or another one could not take up this handle.
  *     bf_munmap, bf_close and bf_disconnect work all the same.
@@ -90,7 +91,7 @@ struct bf_fileh;
  * Connects to a daemon; *ret is freed by bf_disconnect().
  *
  * address:
- *   NULL                 $BIGFILED_SOCKET if set, else /run/bigfiled/bigfiled.sock if a daemon answers there or refuses in words, else as "spawn:".
+ *   NULL                 $BIGFILED_SOCKET if set, else /run/bigfiled/bigfiled.sock; as "spawn:" if there is no such socket, or nobody serves it.
  *   "unix:PATH"          the socket at PATH.
  *   "spawn:"             a private daemon, started for this client and ended with it (or with this process). If it is killed, another is started.
  *   "spawn:KEY=VALUE,…"  the same with settings: pool=SIZE (64M, 2G, …; default 64M), spill-dir=PATH (or none), spill-size=SIZE, room-timeout=SECONDS
@@ -101,7 +102,8 @@ struct bf_fileh;
  *
  * -EINVAL address or $BIGFILED_RECONNECT_TIMEOUT not understood; -ENOENT nothing at PATH, or the program bigfiled is not there; -ECONNREFUSED nobody serves PATH;
  * -EACCES no permission on the socket; -EPERM no userfaultfd to be had; -EUSERS this user has as many clients as the daemon
- * allows one; -EPROTONOSUPPORT the daemon speaks another version; -ENOSYS the kernel is too old.
+ * allows one; -EPROTONOSUPPORT the daemon speaks another version; -ENOTCONN it closed the connection at once, or a private one could not start; -ENOSYS the
+ * kernel is too old.
  */
 int bf_connect(struct bf_client **ret, const char *address);
 
@@ -115,7 +117,8 @@ const char *bf_errmsg(void);
 /* --- opening ------------------------------------------------------------------------------------------------------------------------------------ */
 
 #define BF_SHARED (1u << 0) /* join the one shared fileh of this file: writes are seen by all its users at once, as with mmap(MAP_SHARED) */
-#define BF_HUGE (1u << 1)   /* 2 MiB huge pages from the host's reserve (vm.nr_hugepages); -ENOMEM if it has none */
+#define BF_HUGE (1u << 1)   /* 2 MiB huge pages from the host's reserve (vm.nr_hugepages); -ENOMEM if none is free now, SIGBUS where later one is touched
+                             * for which there is none. block_size: 0 or 2 MiB */
 #define BF_DIRECT (1u << 2) /* direct I/O, so that the page cache holds no second copy; where the file system has none, as without it;
                              * -EINVAL for what is not a file or block device of this host */
 
@@ -139,7 +142,7 @@ struct bf_open_opts {
  * bf_resize() returns -EOPNOTSUPP.
  *
  * Without BF_SHARED the handle is isolated: it sees what is in the file when a page is loaded, plus its own changes, until they are stored.
- * With BF_SHARED it joins handles of the same device, inode and block size: of the same user, or any user's if opened O_RDONLY.
+ * With BF_SHARED it joins handles of the same device, inode and block size, with or all without BF_HUGE: of the same user, or any user's if opened O_RDONLY.
  *
  * What open(2) says (-ENOENT, -EACCES, …); -EISDIR a directory; -ENODEV a pipe, socket or other thing that is no regular file or block device;
  * of an NBD server -EPERM it is not allowed, -EROFS it is read-only, or why it cannot be connected to;
@@ -157,14 +160,14 @@ int bf_open_fd(struct bf_client *client, int fd, const struct bf_open_opts *opts
 int bf_close(struct bf_fileh *fileh);
 
 /* Grows the file to size bytes (also the file on disk, which has grown even if the daemon then refuses). Existing mappings stay as they are.
- * -EINVAL smaller than now; -EBADF read-only; what ftruncate(2) says. */
+ * -EINVAL smaller than now; -EBADF read-only; -EOPNOTSUPP a file of an NBD server, or one that a process serves; -EFBIG; what ftruncate(2) says. */
 int bf_resize(struct bf_fileh *fileh, uint64_t size);
 
 /* --- mapping ------------------------------------------------------------------------------------------------------------------------------------ */
 
 /*
  * Maps length bytes of the file from offset on, at an address of the system's choice. Nothing is loaded yet.
- * Any number of mappings of one handle may exist, overlapping or not; they show the same pages. Mappings are not for mremap(2):
+ * Any number of mappings of one handle may exist, overlapping or not; they show the same pages. A core dump leaves them out. Mappings are not for mremap(2):
  * what is moved goes on to be served where it is, but only until another daemon takes over, from when on a page not in RAM is SIGBUS there; bf_munmap() wants
  * it moved back; a block torn apart is SIGBUS, and so is what is added to a mapping, after the time that a load waits for room.
  *
@@ -182,7 +185,7 @@ int bf_munmap(void *addr);
 
 /* --- transactions ------------------------------------------------------------------------------------------------------------------------------- */
 
-#define BF_WRITEOUT_STORE (1u << 0)      /* write each dirty page to the file: in order of offset, several at a time */
+#define BF_WRITEOUT_STORE (1u << 0)      /* write each dirty page to the file: begun in order of offset, several at a time */
 #define BF_WRITEOUT_MARKSTORED (1u << 1) /* each dirty page becomes clean */
 #define BF_WRITEOUT_SYNC (1u << 2)       /* with STORE: on stable storage when it returns */
 
@@ -205,11 +208,11 @@ int bf_munmap(void *addr);
  */
 int bf_writeout(struct bf_fileh *fileh, unsigned flags);
 
-/* Drops every dirty page; the next touch loads it again. Clean pages stay. */
+/* Drops every dirty page; the next touch loads it again. Clean pages stay. A handle that is read-only has none, also where others write: nothing happens, and 0. */
 int bf_discard(struct bf_fileh *fileh);
 
 /* Drops every page, clean or dirty, that has a byte in the range; the next touch loads it again. Forgets failed loads (see Touching memory).
- * length may reach beyond the end of the file. */
+ * length may reach beyond the end of the file. Through a handle that is read-only dirty pages stay: they are somebody else's changes. */
 int bf_invalidate(struct bf_fileh *fileh, uint64_t offset, uint64_t length);
 
 /* --- loading and advice ------------------------------------------------------------------------------------------------------------------------- */
@@ -249,7 +252,7 @@ struct bf_stat {
         uint64_t block_size;     /* bytes */
         uint64_t resident_bytes; /* pages in RAM */
         uint64_t dirty_bytes;    /* changes not stored, in RAM or spilled */
-        uint64_t loads;          /* pages loaded since the fileh was opened */
+        uint64_t loads;          /* pages loaded; this and what follows: since this daemon has it, from the opening or a restart on */
         uint64_t stores;         /* pages stored */
         uint64_t evictions;      /* clean pages dropped to make room */
         uint64_t faults;         /* page faults answered */
@@ -297,7 +300,7 @@ struct bf_file_ops {
  * A thread in one of these functions that would have to wait for the same file gets an error instead where that can be seen: SIGBUS with EDEADLK for a page that
  * is not in RAM, -EDEADLK from bf_load(), bf_writeout() and bf_close().
  *
- * -EINVAL no load, a name or block size that cannot be, or BF_DIRECT; -EEXIST this user serves a file of that name; -EFBIG; -EUSERS he serves too many (256); others as of bf_open().
+ * -EINVAL no load, a name, block size or $BIGFILED_OPS_THREADS that cannot be, or BF_DIRECT; -EEXIST this user serves a file of that name; -EFBIG; -EUSERS he serves too many (256); others as of bf_open().
  * On failure nothing is released.
  */
 int bf_open_ops(struct bf_client *client, const struct bf_file_ops *ops, void *file, uint64_t size, const struct bf_open_opts *opts,
@@ -331,7 +334,7 @@ struct bf_spill_stat {
 /* How much of all changes is spilled: see "Changes larger than the pool". */
 int bf_spill_stat(struct bf_client *client, struct bf_spill_stat *ret);
 
-/* Drops clean pages, least recently used first, until bytes (rounded up to pages) are free of them; 0: all that are clean. Dirty pages stay.
+/* Drops clean pages, in the order in which they would leave by themselves, until bytes (rounded up to pages) are free of them; 0: all that are clean. Dirty pages stay.
  * *ret_reclaimed (may be NULL) gets the bytes dropped. -EPERM unless root or the user the daemon runs as. */
 int bf_pool_reclaim(struct bf_client *client, uint64_t bytes, uint64_t *ret_reclaimed);
 

@@ -130,7 +130,7 @@ struct wire_map {
         struct wire_header header;
         uint32_t handle;
         uint32_t reserved;
-        uint64_t address; /* a multiple of 4096 */
+        uint64_t address; /* a multiple of the page size of the memory: 4096, or 2 MiB with WIRE_OPEN_HUGE */
         uint64_t offset;  /* a multiple of the block size */
         uint64_t length;  /* a multiple of the block size */
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* bf_load() and bf_advise(): what they bring in, what they let go, and that they never change what is read. CASES E20. */
+/* bf_load() and bf_advise(): what they bring in, what they let go, and that they never change what is read. Case E20. */
 
 #include <errno.h>
 #include <sched.h>

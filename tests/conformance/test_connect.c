@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Connecting: addresses, the private daemon of "spawn:" and its end, errors in words, what is left of errno. CASES E1; the rest is bfclient.h. */
+/* Connecting: addresses, the private daemon of "spawn:" and its end, errors in words, what is left of errno. Case E1; the rest is bfclient.h. */
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Dropping pages: rules 14, 15 (what is not about loads: test_loading.c); CASES V2.12, V2.13, V2.18-V2.22, E8, E9. */
+/* Dropping pages: rules 14, 15 (what is not about loads: test_loading.c); cases V2.12, V2.13, V2.18-V2.22, E8, E9. */
 
 #include <errno.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Loads that fail, or bring less than was asked for: rule 20; CASES E5. */
+/* Loads that fail, or bring less than was asked for: rule 20; cases E5. */
 
 #include <errno.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Touching memory: rules 3, 5, 6, 7; CASES V2.1-V2.6, V2.11, V3, V4 and the classic sequences over two overlapping mappings. */
+/* Touching memory: rules 3, 5, 6, 7; cases V2.1-V2.6, V2.11, V3, V4 and the classic sequences over two overlapping mappings. */
 
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* fork, vfork and exec by a client: rule 28; CASES E15. A child has no access to the mappings, never zeros, and leaves its parent undisturbed. */
+/* fork, vfork and exec by a client: rule 28; cases E15. A child has no access to the mappings, never zeros, and leaves its parent undisturbed. */
 
 #include <errno.h>
 #include <signal.h>

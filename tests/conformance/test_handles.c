@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Opening, closing and growing: rules 1, 2, 18; CASES E1, E6, E13, V2.23, FF1. */
+/* Opening, closing and growing: rules 1, 2, 18; cases E1, E6, E13, V2.23, FF1. */
 
 #include <errno.h>
 #include <stdio.h>

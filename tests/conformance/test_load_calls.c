@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Loads that use the library themselves: rule 19; CASES E18. The process that serves the file is a client of the daemon that reads it. */
+/* Loads that use the library themselves: rule 19; cases E18. The process that serves the file is a client of the daemon that reads it. */
 
 #include <errno.h>
 #include <pthread.h>

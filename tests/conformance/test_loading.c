@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Loads under way: rules 8, 15, 19, 21; CASES T1-T4, E6, E11, E12, E21. A held read of the file keeps a load going as long as a test needs it. */
+/* Loads under way: rules 8, 15, 19, 21; cases T1-T4, E6, E11, E12, E21. A held read of the file keeps a load going as long as a test needs it. */
 
 #include <errno.h>
 #include <signal.h>

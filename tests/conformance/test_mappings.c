@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Mapping and unmapping: rules 3, 4, 25, 26; CASES V1, V2.9-V2.11, E2, E13, E19, R3. */
+/* Mapping and unmapping: rules 3, 4, 25, 26; cases V1, V2.9-V2.11, E2, E13, E19, R3. */
 
 #include <errno.h>
 #include <signal.h>

@@ -275,7 +275,7 @@ static void test_munmap_and_close(void **state) {
         opsfile_free(scene.file);
 }
 
-/* CASES: two mappings that overlap, over pages 100-103 and 101-105 */
+/* Two mappings that overlap, over pages 100-103 and 101-105 */
 static void test_overlapping_mappings(void **state) {
         struct scene scene = start(rig_here(state));
         uint64_t *one = rig_map(scene.fileh, 100, 4), *two = rig_map(scene.fileh, 101, 5);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Who leaves RAM, and when: rules 9, 16, 17; CASES V2.3-V2.8 and V2.18-V2.21 (order of use), E16, E17, R4. */
+/* Who leaves RAM, and when: rules 9, 16, 17; cases V2.3-V2.8 and V2.18-V2.21 (order of use), E16, E17, R4. */
 
 #include <errno.h>
 

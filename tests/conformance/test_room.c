@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* No room because every page of the pool is dirty: who comes waits, for a time, and is freed by whoever makes room. CASES E7, R6; the time limit
+/* No room because every page of the pool is dirty: who comes waits, for a time, and is freed by whoever makes room. Cases E7, R6; the time limit
  * is our own. */
 
 #include <errno.h>

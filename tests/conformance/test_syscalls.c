@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Big-file memory given to system calls: rule 27; CASES E14. Each call meets pages in every condition: not loaded, loaded (and so protected),
+/* Big-file memory given to system calls: rule 27; cases E14. Each call meets pages in every condition: not loaded, loaded (and so protected),
  * dirty. */
 
 #include <errno.h>

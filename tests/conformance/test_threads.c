@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Many threads at once: the classic sequences (2 and 16 threads on one page, 16 on pages of their own) and CASES T2, T3 in numbers. */
+/* Many threads at once: the classic sequences (2 and 16 threads on one page, 16 on pages of their own) and cases T2, T3 in numbers. */
 
 #include <errno.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Writeout when nothing else goes on: rules 10, 11, 12, 13, 23; CASES V2.14-V2.17, E3, E4, B1, B7. What goes on beside one: test_writeout_busy.c. */
+/* Writeout when nothing else goes on: rules 10, 11, 12, 13, 23; cases V2.14-V2.17, E3, E4, B1, B7. What goes on beside one: test_writeout_busy.c. */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What may go on beside a writeout: rule 24; CASES E10, T1. A held write of the file keeps the writeout going as long as a test needs it. */
+/* What may go on beside a writeout: rule 24; cases E10, T1. A held write of the file keeps the writeout going as long as a test needs it. */
 
 #include <errno.h>
 

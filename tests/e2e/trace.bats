@@ -184,6 +184,9 @@ valid_lines() {
         done
         run "$BFCTL_PROGRAM" trace --kind falt
         says 'unknown kind "falt" (did you mean "fault"? there are fault and state; '
+        run "$BFCTL_PROGRAM" trace --peer 1 --kind state
+        [ "$status" -eq 2 ]
+        says 'of one process (--peer) only faults can be told, not --kind state'
         start_daemon
         run "$BFCTL_PROGRAM" trace --file "$dir/nosuch" 1
         [ "$status" -eq 1 ]

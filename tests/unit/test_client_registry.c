@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The table of all mappings: which address belongs to whom (V1 of CASES.md), claims, what a forked child sees, and searches from threads and from a
+ * The table of all mappings: which address belongs to whom (case V1 of tests/conformance/README.md), claims, what a forked child sees, and searches from threads and from a
  * signal handler while it changes.
  */
 
