@@ -187,13 +187,14 @@ static int served_claim_new(struct served_list *list, const struct served_claim 
 }
 
 static int served_claim_again(struct served_list *list, const struct served_claim *claim, const struct served_about *about, struct served **ret) {
-        struct served *found = served_find_identity(list, claim->token), *named;
+        struct served *found, *named;
         struct served_about said;
         int r;
 
-        r = served_read_token(claim->token, &said);
+        r = served_read_token(claim->token, &said); /* what is no token is asked nothing that its system could take long to answer */
         if (r < 0 || !served_is_same(&said, about))
                 return -EINVAL;
+        found = served_find_identity(list, claim->token);
         if (found && found->taker)
                 return -EBUSY;
         r = served_find_named(list, about, &named);
@@ -203,7 +204,7 @@ static int served_claim_again(struct served_list *list, const struct served_clai
                 *ret = found;
                 return 0;
         }
-        return served_add_again(list, about, claim->token, claim->pager, ret);
+        return served_is_too_many(list, about->uid) ? -EUSERS : served_add_again(list, about, claim->token, claim->pager, ret);
 }
 
 /* --- from outside ------------------------------------------------------------------------------------------------------------------------------- */

@@ -109,6 +109,33 @@ static void test_a_file_that_cannot_be_closed(void **state) {
         bystander_assert_well(rig, &bystander);
 }
 
+/* As the token of a file to be served: what it is not can be seen without asking its server. */
+static void test_a_token_that_does_not_answer(void **state) {
+        struct rig *rig = rig_here(state);
+        struct bystander bystander;
+        struct chan_packet reply;
+        struct heldfs *heldfs;
+        union wire_msg msg;
+        int line, stuck;
+
+        rig_daemon(rig, NULL);
+        heldfs = rig_heldfs_with(rig, &(struct heldfs_opts) { .size = SIZE, .block_size = RIG_PAGE, .is_stat = true });
+        bystander_begin(rig, &bystander);
+        line = rawpeer_greet(rig, NULL);
+        stuck = open(heldfs_path(heldfs), O_RDWR | O_CLOEXEC);
+        assert_true(stuck >= 0);
+        heldfs_hold(heldfs, HELDFS_STAT, HELDFS_ANY, HELDFS_ALWAYS);
+        wire_init(&msg, WIRE_SERVE, 0);
+        msg.serve.size = SIZE;
+        msg.serve.block_size = RIG_PAGE;
+        assert_int_equal(rawpeer_call(line, &msg, &stuck, 1, &reply), -EINVAL);
+        assert_int_equal(heldfs_n_held(heldfs, HELDFS_STAT, HELDFS_ANY), 0);
+        heldfs_clear(heldfs);
+        close(stuck);
+        close(line);
+        bystander_assert_well(rig, &bystander);
+}
+
 /* --- userfaultfds ------------------------------------------------------------------------------------------------------------------------------- */
 
 /* One without a handshake cannot be read: its sender is dropped. */
@@ -278,6 +305,7 @@ static void test_another_process_s_userfaultfd(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_a_file_that_cannot_be_closed),
+                RIG_TEST(test_a_token_that_does_not_answer),
                 RIG_TEST(test_an_unfinished_userfaultfd),
                 RIG_TEST(test_a_userfaultfd_closed_and_ranges_taken_back),
                 RIG_TEST(test_a_userfaultfd_that_tells_of_forks),

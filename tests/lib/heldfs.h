@@ -21,6 +21,7 @@ enum heldfs_op {
         HELDFS_WRITE,
         HELDFS_FSYNC, /* has no block: HELDFS_ANY */
         HELDFS_FLUSH, /* the same; of each close(2), if opts.is_flushed */
+        HELDFS_STAT,  /* the same; of each fstat(2), if opts.is_stat */
         N_HELDFS_OPS,
 };
 
@@ -36,6 +37,7 @@ struct heldfs_opts {
          * kernel makes errors of them; reads only without it, as the kernel (6.18) goes on at the wrong place when io_uring has asked. */
         bool is_synchronous;
         bool is_flushed; /* each close(2) waits for an answer */
+        bool is_stat;    /* each fstat(2) is counted and can be held */
         /* May fill what a read returns, in the serving process and one thread of it, after the read was let go. NULL: none. */
         int (*on_read)(void *arg, uint64_t offset, void *bytes, size_t n);
         void *arg;

@@ -151,14 +151,23 @@ static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
 }
 
 static void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
-        struct heldfs_shared *shared = server_of(req)->shared;
+        const struct server *server = server_of(req);
+        struct heldfs_shared *shared = server->shared;
+        struct verdict verdict = { .error = 0 };
         struct stat st;
 
         (void) info;
         pthread_mutex_lock(&shared->lock);
+        if (server->opts->is_stat)
+                verdict = admit(shared, HELDFS_STAT, 0, 0);
         fill_stat(shared, ino, &st);
         pthread_mutex_unlock(&shared->lock);
-        fuse_reply_attr(req, &st, 0);
+        if (verdict.error)
+                fuse_reply_err(req, verdict.error);
+        else
+                fuse_reply_attr(req, &st, 0);
+        if (server->opts->is_stat)
+                answered(shared);
 }
 
 static void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *info) {
