@@ -172,12 +172,30 @@ static bool provider_is_lent(const struct provider *provider, const struct provi
         return loan && loan->of == provider->line && ask->buf == provider_line_place(provider->line, loan->slot, ask->offset);
 }
 
+static bool provider_wants_page(const struct provider_ask *ask, uint64_t i) {
+        return ask->mask[(ask->mask_first + i) / 64] >> (ask->mask_first + i) % 64 & 1;
+}
+
 static void provider_put_mask(uint64_t *mask, const struct provider_ask *ask) {
         uint64_t n = (ask->length + ask->page_size - 1) / ask->page_size;
 
         memset(mask, 0, (n + 63) / 64 * sizeof(*mask));
         for (uint64_t i = 0; i < n; i++)
-                mask[i / 64] |= (ask->mask[(ask->mask_first + i) / 64] >> (ask->mask_first + i) % 64 & 1) << i % 64;
+                mask[i / 64] |= (uint64_t) provider_wants_page(ask, i) << i % 64;
+}
+
+/* Only what is to be stored: between those pages the buffer has what it had before, of whomever. */
+static void provider_put_pages(char *place, const struct provider_ask *ask) {
+        for (uint64_t i = 0, begin = 0; begin < ask->length; i++, begin += ask->page_size)
+                if (provider_wants_page(ask, i))
+                        memcpy(place + begin, (const char *) ask->buf + begin, ask->length - begin < ask->page_size ? ask->length - begin : ask->page_size);
+}
+
+static void provider_put_content(char *place, const struct provider_ask *ask) {
+        if (ask->mask)
+                provider_put_pages(place, ask);
+        else
+                memcpy(place, ask->buf, ask->length);
 }
 
 /* Where the process is gone the read that is under way will say so. */
@@ -192,7 +210,7 @@ static void provider_begin(struct provider *provider, struct provider_ask *ask) 
         provider->n_asked++;
         s->ask = ask;
         if (ask->op == PROVIDE_STORE && !s->is_lent)
-                memcpy(provider_line_place(line, slot, ask->offset), ask->buf, ask->length);
+                provider_put_content(provider_line_place(line, slot, ask->offset), ask);
         if (ask->mask)
                 provider_put_mask(provider_line_mask(line, slot), ask);
         if (chan_send_bytes(line->socket, &message, sizeof(message)) < 0)
@@ -219,6 +237,8 @@ bool provider_lend(struct served *served, uint64_t offset, uint32_t length, stru
 
         if (!line || line->first_free == 0 || !STAILQ_EMPTY(&served->provider->waiting) || length > provider_ask_max(served, offset))
                 return false;
+        if (line->n_lent + 1 >= provide_n_slots(line->block_size))
+                return false; /* who has borrowed one may need another one before he gives it back, as for what follows a block that failed */
         slot = provider_line_take_slot(line);
         line->slots[slot].is_lent = true;
         line->n_lent++;

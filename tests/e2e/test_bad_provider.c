@@ -12,6 +12,7 @@
 
 #include "provide.h"
 #include "rawpeer.h"
+#include "tempfile.h"
 #include "watchdog.h"
 
 #define N_PAGES 16
@@ -38,22 +39,26 @@ static int request_serve(int line, uint64_t size, uint64_t block_size, const cha
         return rawpeer_call(line, &msg, &token, token >= 0, ret_reply);
 }
 
-static struct scene start(void **state) {
+static struct scene start_of(void **state, uint64_t size, uint64_t block_size) {
         struct scene scene = { .rig = rig_here(state) };
         struct chan_packet reply;
 
-        rig_daemon(scene.rig, NULL);
+        rig_daemon(scene.rig, "--pagers", "2", NULL);
         bystander_begin(scene.rig, &scene.bystander);
         scene.line = rawpeer_greet(scene.rig, NULL);
-        assert_int_equal(request_serve(scene.line, N_PAGES * RIG_PAGE, RIG_PAGE, "bad", -1, &reply), 0);
+        assert_int_equal(request_serve(scene.line, size, block_size, "bad", -1, &reply), 0);
         assert_int_equal(reply.n_fds, 3);
         scene.token = reply.fds[0];
         scene.socket = reply.fds[1];
         scene.area = reply.fds[2];
         scene.client = rig_client(scene.rig);
         assert_int_equal(bf_open(scene.client, "ops:bad", O_RDWR, NULL, &scene.fileh), 0);
-        scene.map = rig_map(scene.fileh, 0, N_PAGES);
+        scene.map = rig_map(scene.fileh, 0, size / RIG_PAGE);
         return scene;
+}
+
+static struct scene start(void **state) {
+        return start_of(state, N_PAGES * RIG_PAGE, RIG_PAGE);
 }
 
 static void end(struct scene *scene) {
@@ -248,20 +253,107 @@ static void test_token(void **state) {
         end(&scene);
 }
 
-/* No more than one user may have. */
+/* No more than one user may have; nor by a token of one that he served before. */
 static void test_too_many(void **state) {
         struct scene scene = start(state);
         static int sockets[WIRE_SERVED_MAX];
         struct chan_packet reply;
+        int token, r;
 
+        assert_int_equal(request_serve(scene.line, RIG_PAGE, RIG_PAGE, "", -1, &reply), 0);
+        token = chan_packet_take(&reply, 0);
+        chan_packet_close(&reply);
+        do
+                r = request_serve(scene.line, RIG_PAGE, RIG_PAGE, "", token, &reply);
+        while (r == -EBUSY); /* it is served until the end of the socket was seen */
+        assert_int_equal(r, 0);
+        chan_packet_close(&reply);
         for (unsigned i = 0; i < WIRE_SERVED_MAX - 1; i++) {
-                assert_int_equal(request_serve(scene.line, RIG_PAGE, RIG_PAGE, "", -1, &reply), 0);
+                do
+                        r = request_serve(scene.line, RIG_PAGE, RIG_PAGE, "", -1, &reply);
+                while (r == -EUSERS && i == WIRE_SERVED_MAX - 2); /* the one above is there until its end was seen */
+                assert_int_equal(r, 0);
                 sockets[i] = chan_packet_take(&reply, 1);
                 chan_packet_close(&reply);
         }
         assert_int_equal(request_serve(scene.line, RIG_PAGE, RIG_PAGE, "", -1, &reply), -EUSERS);
+        assert_int_equal(request_serve(scene.line, RIG_PAGE, RIG_PAGE, "", token, &reply), -EUSERS);
+        close(token);
         for (unsigned i = 0; i < WIRE_SERVED_MAX - 1; i++)
                 close(sockets[i]);
+        end(&scene);
+}
+
+/* A file of blocks of many pages. */
+#define LARGE_BLOCK (64 * RIG_PAGE)
+#define N_HANDLES 4 /* of which some are another pager's than the one that asks */
+#define SECRET UINT64_C(0x5ec2e75ec2e75ec2)
+
+static void make_buffers_dirty(struct scene *scene) {
+        const char *path = rig_path(scene->rig, "secret");
+        uint64_t words[RIG_PAGE / sizeof(uint64_t)];
+
+        for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+                words[i] = SECRET;
+        assert_int_equal(tempfile_make_sparse(path, 16 * LARGE_BLOCK), 0);
+        for (uint64_t page = 0; page < 16 * LARGE_BLOCK / RIG_PAGE; page++)
+                assert_int_equal(tempfile_write(path, page * RIG_PAGE, words, sizeof(words)), 0);
+        for (unsigned i = 0; i < N_HANDLES; i++) {
+                struct bf_fileh *fileh = rig_open(scene->client, path, O_RDONLY, 0);
+
+                assert_int_equal(bf_load(fileh, 0, 16 * LARGE_BLOCK), 0);
+                assert_int_equal(bf_close(fileh), 0);
+        }
+}
+
+static void answer_next(const struct scene *scene, enum provide_op op, struct provide_ask *ret_ask) {
+        struct provide_answer a;
+
+        assert_int_equal(chan_receive_bytes(scene->socket, ret_ask, sizeof(*ret_ask)), sizeof(*ret_ask));
+        assert_int_equal(ret_ask->op, op);
+        a = right_answer(ret_ask);
+        answer(scene, &a, sizeof(a));
+}
+
+static unsigned count_secrets(const struct scene *scene) {
+        size_t n = provide_area_bytes(LARGE_BLOCK);
+        const uint64_t *area = mmap(NULL, n, PROT_READ, MAP_SHARED, scene->area, 0);
+        unsigned count = 0;
+
+        assert_ptr_not_equal(area, MAP_FAILED);
+        for (size_t i = 0; i < n / sizeof(*area); i += RIG_PAGE / sizeof(*area))
+                count += area[i] == SECRET;
+        munmap((void *) (uintptr_t) area, n);
+        return count;
+}
+
+/* Of a block of which some pages are to be stored the process gets these alone, and not what others had in the daemon's buffers before. */
+static void test_nothing_but_what_is_to_be_stored(void **state) {
+        const struct bf_open_opts small_pages = { .size = sizeof(small_pages), .block_size = RIG_PAGE };
+        struct scene scene = start_of(state, 4 * LARGE_BLOCK, LARGE_BLOCK);
+        struct bf_fileh *filehs[N_HANDLES];
+        struct provide_ask ask;
+        struct worker *worker;
+
+        for (unsigned i = 0; i < N_HANDLES; i++) {
+                uint64_t *map;
+
+                assert_int_equal(bf_open(scene.client, "ops:bad", O_RDWR, &small_pages, &filehs[i]), 0);
+                map = rig_map(filehs[i], 0, 64);
+                worker = rig_worker(scene.rig, worker_write, (void *) (uintptr_t) rig_word(map, 0, 0), NULL, 1, 0);
+                answer_next(&scene, PROVIDE_LOAD, &ask);
+                worker_join(worker);
+                *rig_word(map, 62, 0) = 1;
+        }
+        make_buffers_dirty(&scene);
+        for (unsigned i = 0; i < N_HANDLES; i++) {
+                worker = rig_worker(scene.rig, worker_writeout, NULL, filehs[i], BF_WRITEOUT_STORE, 0);
+                answer_next(&scene, PROVIDE_STORE, &ask);
+                assert_int_equal(ask.page_size, RIG_PAGE);
+                worker_join(worker);
+                assert_int_equal(worker->result, 0);
+        }
+        assert_int_equal(count_secrets(&scene), 0);
         end(&scene);
 }
 
@@ -274,6 +366,7 @@ int main(void) {
                 RIG_TEST(test_requests_that_cannot_be),
                 RIG_TEST(test_token),
                 RIG_TEST(test_too_many),
+                RIG_TEST(test_nothing_but_what_is_to_be_stored),
         };
 
         watchdog_start();
