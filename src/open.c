@@ -100,13 +100,15 @@ int bf_open_fd(struct bf_client *client, int fd, const struct bf_open_opts *opts
 
 /* --- closing --------------------------------------------------------------------------------------------------------------------------------------- */
 
+/* Functions that serve it may be under way, and use the handle: it is there until they have ended, but another one may have its number already. */
 static void fileh_forget(struct bf_fileh *fileh) {
         struct serve *serve = fileh->serve;
 
-        handles_remove(fileh->handles, fileh);
-        fileh_free(fileh);
+        session_set_handle(fileh->session, &fileh->number, 0);
         if (serve)
                 serve_stop(serve);
+        handles_remove(fileh->handles, fileh);
+        fileh_free(fileh);
         serve_free(serve, true);
 }
 

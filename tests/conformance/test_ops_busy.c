@@ -3,6 +3,8 @@
 /* Files that this process serves, while their functions are slow, do something else, or come to wait for themselves: rules 8, 15, 19, 24. */
 
 #include <errno.h>
+#include <limits.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 
 #define N_PAGES 200
 #define N_THREADS 16
+#define N_LOADS 40u /* more than there are slots */
 
 struct scene {
         struct rig *rig;
@@ -127,6 +130,25 @@ static void test_more_than_threads(void **state) {
         finish(&scene);
 }
 
+/* Loads of several blocks that fail one by one, more than there are slots for: none keeps what another one needs. */
+static void test_many_loads_fail(void **state) {
+        struct scene scene = start(rig_here(state));
+        struct worker *workers[N_LOADS];
+
+        opsfile_hold(scene.file, OPSFILE_LOAD, OPSFILE_ANY);
+        opsfile_fail(scene.file, OPSFILE_LOAD, OPSFILE_ANY, UINT_MAX, -ENODATA);
+        for (unsigned i = 0; i < N_LOADS; i++)
+                workers[i] = rig_worker(scene.rig, worker_load, NULL, scene.fileh, 4 * i * RIG_PAGE, 2 * RIG_PAGE);
+        for (unsigned i = 0; i < N_LOADS; i++)
+                worker_wait_call(workers[i]);
+        opsfile_release(scene.file, OPSFILE_LOAD);
+        for (unsigned i = 0; i < N_LOADS; i++) {
+                worker_join(workers[i]);
+                assert_int_equal(workers[i]->result, -ENODATA);
+        }
+        finish(&scene);
+}
+
 /* rule 15: the load under way is not used */
 static void test_invalidate_during_the_load(void **state) {
         struct scene scene = start(rig_here(state));
@@ -153,6 +175,7 @@ struct deed {
         uint64_t value;
         bool is_refused;
         int r;
+        sem_t told;
 };
 
 static void invalidate_itself(struct opsfile *file, enum opsfile_op op, uint64_t block) {
@@ -356,6 +379,36 @@ static void test_close_during_a_load(void **state) {
         finish(&scene);
 }
 
+static void invalidate_when_told(struct opsfile *file, enum opsfile_op op, uint64_t block) {
+        struct deed *deed = file->arg;
+
+        (void) op;
+        while (sem_wait(&deed->told) < 0)
+                ;
+        deed->r = bf_invalidate(deed->scene->fileh, block * RIG_PAGE, RIG_PAGE);
+}
+
+/* A function that is under way while its handle is closed may use it: that is an error, and nothing else. */
+static void test_functions_use_a_handle_that_is_closed(void **state) {
+        struct scene scene = start(rig_here(state));
+        struct deed deed = { .scene = &scene };
+        struct worker *closer;
+
+        assert_int_equal(sem_init(&deed.told, 0, 0), 0);
+        scene.file->arg = &deed;
+        scene.file->on_call = invalidate_when_told;
+        assert_int_equal(bf_munmap(scene.map), 0);
+        assert_int_equal(bf_advise(scene.fileh, 100 * RIG_PAGE, RIG_PAGE, BF_ADVICE_WILLNEED), 0);
+        closer = rig_worker(scene.rig, worker_close, NULL, scene.fileh, 0, 0);
+        worker_wait_call(closer);
+        assert_int_equal(sem_post(&deed.told), 0);
+        worker_join(closer);
+        assert_int_equal(closer->result, 0);
+        assert_true(deed.r <= 0);
+        assert_int_equal(sem_destroy(&deed.told), 0);
+        finish(&scene);
+}
+
 /* Who says that he reads in order has pages loaded ahead, none twice. */
 static void test_ahead_when_asked_for(void **state) {
         struct scene scene = start(rig_here(state));
@@ -378,6 +431,7 @@ int main(void) {
                 RIG_TEST(test_threads_touch_one_page),
                 RIG_TEST(test_loads_run_side_by_side),
                 RIG_TEST(test_more_than_threads),
+                RIG_TEST(test_many_loads_fail),
                 RIG_TEST(test_invalidate_during_the_load),
                 RIG_TEST(test_load_invalidates_itself),
                 RIG_TEST(test_load_touches_other_files),
@@ -387,6 +441,7 @@ int main(void) {
                 RIG_TEST(test_calls_that_would_wait),
                 RIG_TEST(test_busy_store),
                 RIG_TEST(test_close_during_a_load),
+                RIG_TEST(test_functions_use_a_handle_that_is_closed),
                 RIG_TEST(test_ahead_when_asked_for),
         };
 
