@@ -9,6 +9,7 @@
 #define HANDLES_DEFAULT_MAX 16384u /* each has mappings of the daemon's own, of which a process has some 65000 (vm.max_map_count) */
 #define MAPPINGS_DEFAULT UINT64_C(262144)
 #define FAILED_PAGES_DEFAULT UINT64_C(65536)
+#define REPLY_FDS_DEFAULT_MAX 1024u
 #define SHARE_MIN 4u
 
 /* A peer has two descriptors, a handle up to seven: a sixteenth of all for each makes half for one user. */
@@ -28,6 +29,7 @@ void account_limits_default(struct account_limits *limits, uint64_t n_descriptor
                         [ACCOUNT_MAPPINGS] = MAPPINGS_DEFAULT,
                         [ACCOUNT_DIRTY_BYTES] = ACCOUNT_NO_LIMIT,
                         [ACCOUNT_FAILED_PAGES] = FAILED_PAGES_DEFAULT,
+                        [ACCOUNT_REPLY_FDS] = account_share(n_descriptors, REPLY_FDS_DEFAULT_MAX),
                 },
         };
 }

@@ -21,6 +21,7 @@ enum account_item {
         ACCOUNT_MAPPINGS,
         ACCOUNT_DIRTY_BYTES,
         ACCOUNT_FAILED_PAGES, /* that the daemon remembers */
+        ACCOUNT_REPLY_FDS,    /* descriptors in replies that are not read */
         N_ACCOUNT_ITEMS,
 };
 

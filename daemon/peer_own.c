@@ -41,29 +41,45 @@ static int peer_send(struct peer *peer, struct pager_reply *reply) {
         return 0;
 }
 
+/* The first, whose descriptors are closed. */
+static void peer_unqueue(struct peer *peer, struct peer_out *out) {
+        STAILQ_REMOVE_HEAD(&peer->out, entry);
+        account_sub(peer->account, ACCOUNT_REPLY_FDS, out->n_fds);
+        free(out);
+}
+
 void peer_on_writable(void *owner) {
         struct peer *peer = owner;
         struct peer_out *out;
 
-        while ((out = STAILQ_FIRST(&peer->out)) && peer_send(peer, &out->reply) == 0) {
-                STAILQ_REMOVE_HEAD(&peer->out, entry);
-                free(out);
-        }
+        while ((out = STAILQ_FIRST(&peer->out)) && peer_send(peer, &out->reply) == 0)
+                peer_unqueue(peer, out);
         if (out)
                 loop_event_arm(peer->writable);
         peer_settle(peer);
 }
 
-/* How many replies can wait is bounded by how many requests a peer may have under way. */
-static void peer_queue(struct peer *peer, struct pager_reply *reply) {
-        struct peer_out *out = malloc(sizeof(*out));
+static void peer_refuse_to_queue(struct peer *peer, struct pager_reply *reply, const char *why) {
+        peer_close_fds(reply);
+        peer_fail(peer, why);
+}
 
+/* How many replies can wait is bounded by how many requests a peer may have under way, and what descriptors they bear by what one user may have in all of his. */
+static void peer_queue(struct peer *peer, struct pager_reply *reply) {
+        struct peer_out *out;
+
+        if (account_left(peer->account, ACCOUNT_REPLY_FDS) < reply->n_fds) {
+                peer_refuse_to_queue(peer, reply, "does not read the replies");
+                return;
+        }
+        out = malloc(sizeof(*out));
         if (!out) {
-                peer_close_fds(reply);
-                peer_fail(peer, "no memory for a reply");
+                peer_refuse_to_queue(peer, reply, "no memory for a reply");
                 return;
         }
         out->reply = *reply;
+        out->n_fds = reply->n_fds;
+        account_add(peer->account, ACCOUNT_REPLY_FDS, out->n_fds);
         STAILQ_INSERT_TAIL(&peer->out, out, entry);
         loop_event_arm(peer->writable);
 }
@@ -78,9 +94,8 @@ void peer_drop_replies(struct peer *peer) {
         struct peer_out *out;
 
         while ((out = STAILQ_FIRST(&peer->out))) {
-                STAILQ_REMOVE_HEAD(&peer->out, entry);
                 peer_close_fds(&out->reply);
-                free(out);
+                peer_unqueue(peer, out);
         }
 }
 

@@ -21,6 +21,7 @@
 struct peer_out {
         STAILQ_ENTRY(peer_out) entry; /* peer->out -> out->entry */
         struct pager_reply reply;
+        unsigned n_fds; /* that it had when it began to wait */
 };
 
 struct peer {

@@ -126,6 +126,37 @@ static void test_no_descriptor_to_lend(void **state) {
                 close(lines[--n]);
 }
 
+/* Their descriptors stay in the daemon: who lets more than a few of them wait is dropped. */
+static void test_replies_that_nobody_reads(void **state) {
+        struct rig *rig = rig_here(state);
+        struct bystander bystander;
+        struct chan_packet reply;
+        int server, line, r = 0;
+        union wire_msg msg;
+        unsigned n_fds;
+
+        start_limited_daemon(rig);
+        bystander_begin(rig, &bystander);
+        server = rawpeer_greet(rig, NULL);
+        wire_init(&msg, WIRE_SERVE, 0);
+        msg.serve.size = msg.serve.block_size = RIG_PAGE;
+        strcpy(msg.serve.name, "there");
+        assert_int_equal(rawpeer_call(server, &msg, NULL, 0, &reply), 0);
+        line = rawpeer_greet(rig, NULL);
+        n_fds = rig_count_fds(rig, bystander.client);
+        while (r == 0) {
+                wire_init(&msg, WIRE_LOOKUP, 0);
+                strcpy(msg.lookup.name, "there");
+                r = chan_send(line, &msg, NULL, 0);
+                assert_true(rig_count_fds(rig, bystander.client) <= n_fds + 5);
+        }
+        assert_int_equal(r, -EPIPE);
+        close(line);
+        chan_packet_close(&reply);
+        close(server);
+        bystander_assert_well(rig, &bystander);
+}
+
 /* One user's connections: a few too many are told so, and those behind them not even taken, however silent all of them are. */
 static void test_too_many_silent_clients(void **state) {
         struct rig *rig = rig_here(state);
@@ -160,6 +191,7 @@ int main(void) {
                 RIG_TEST(test_too_many_requests_at_once),
                 RIG_TEST(test_out_of_descriptors),
                 RIG_TEST(test_no_descriptor_to_lend),
+                RIG_TEST(test_replies_that_nobody_reads),
                 RIG_TEST(test_too_many_silent_clients),
         };
 
