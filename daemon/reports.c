@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "memory.h"
 #include "reports.h"
 
 struct reports_entry {
@@ -20,6 +22,7 @@ int report_begin(struct report *report) {
 
         if (fd < 0)
                 return -errno;
+        (void) fchmod(fd, 0600);
         *report = (struct report) { .fd = fd };
         return 0;
 }
@@ -38,8 +41,18 @@ int report_add(struct report *report, const void *bytes, size_t n) {
         return 0;
 }
 
+/* Whoever could begin to write, though it would fail, could hold up who empties it: some kernels take the file's lock first, and wait for what is to be written. */
 int report_end(struct report *report) {
-        return fcntl(report->fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SEAL) < 0 ? -errno : 0;
+        int fd, r;
+
+        if (fcntl(report->fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+                return -errno;
+        r = memory_reopen_readonly(report->fd, &fd);
+        if (r < 0)
+                return r;
+        close(report->fd);
+        report->fd = fd;
+        return 0;
 }
 
 void reports_init(struct reports *reports) {
@@ -63,13 +76,15 @@ void reports_fini(struct reports *reports) {
 
 int reports_keep(struct reports *reports, uint64_t peer, int fd, uint64_t length) {
         struct reports_entry *entry = malloc(sizeof(*entry));
+        int r;
 
         if (!entry)
                 return -ENOMEM;
-        *entry = (struct reports_entry) { .peer = peer, .fd = fcntl(fd, F_DUPFD_CLOEXEC, 0), .length = length };
-        if (entry->fd < 0) {
+        *entry = (struct reports_entry) { .peer = peer, .length = length };
+        r = memory_reopen(fd, O_RDWR, &entry->fd);
+        if (r < 0) {
                 free(entry);
-                return -errno;
+                return r;
         }
         while (reports->n > 0 && (reports->n == REPORTS_MAX || reports->n_bytes + length > REPORTS_BYTES_MAX))
                 reports_empty(reports, TAILQ_FIRST(&reports->entries));

@@ -24,7 +24,7 @@ struct report {
 int report_begin(struct report *report);
 int report_add(struct report *report, const void *bytes, size_t n);
 
-/* From now on nobody can write to it. */
+/* From now on nobody can write to it, and its descriptor is another one, for reading only. */
 int report_end(struct report *report);
 
 struct reports {
