@@ -123,6 +123,9 @@ void peer_count_reply(struct peer *peer, const union wire_msg *msg) {
         case WIRE_ADOPT:
                 peer->shows |= !failed;
                 peer_count_handles(peer, failed);
+                if (failed && msg->reply.error != -EBUSY) /* then it is tried again */
+                        log_about(LOG_LEVEL_WARNING, &peer->about, "client %llu (%s): a file that it had from another daemon cannot be taken up: %s (it is told; its changes are lost)",
+                                  (unsigned long long) peer->id, peer->name, strerror(-msg->reply.error));
                 break;
         case WIRE_OPEN:
                 peer_count_handles(peer, failed);

@@ -271,8 +271,12 @@ void fileh_begin_call(struct bf_fileh *fileh, enum wire_id id, struct call *ret_
 }
 
 int fileh_fail(const struct bf_fileh *fileh, int error, const char *hint, const char *what) {
+        int refusal = atomic_load(&fileh->refusal);
         char who[SESSION_REASON_MAX];
 
+        if (error == -ENOTCONN && refusal < 0)
+                return errmsg_set(error, "cannot %s " ERRMSG_NAME ": another daemon has come, and did not take up this handle: %s (its log may say more; open the file anew)", what,
+                                  fileh->name, strerror(-refusal));
         if (error == -ENOTCONN) {
                 session_tell(fileh->session, who);
                 hint = who;

@@ -14,6 +14,7 @@
  */
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -56,6 +57,7 @@ struct bf_fileh {
         int spill;              /* -1: none */
         struct serve *serve;    /* by which this process serves the file; NULL: it does not */
         bool is_served;         /* by this process or another one */
+        atomic_int refusal;     /* why the daemon that is there does not know it: a negative errno; 0: it does, or there is none */
         pthread_mutex_t growth; /* one bf_resize() at a time, or one could shrink what the other has grown; outermost */
         pthread_mutex_t lock;   /* guards what follows */
         LIST_HEAD(, mapping) mappings;

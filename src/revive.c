@@ -50,7 +50,7 @@ static int revive_adopt_once(struct revive *revive, const struct bf_fileh *fileh
 }
 
 /* 0: *ret_number is the handle's with this daemon, or 0: it was refused. */
-static int revive_adopt(struct revive *revive, const struct bf_fileh *fileh, uint32_t *ret_number) {
+static int revive_adopt(struct revive *revive, struct bf_fileh *fileh, uint32_t *ret_number) {
         struct pollfd stop = { .fd = revive->stop, .events = POLLIN };
         union wire_msg reply;
         uint64_t size;
@@ -65,6 +65,7 @@ static int revive_adopt(struct revive *revive, const struct bf_fileh *fileh, uin
                         return r;
                 if (reply.open_reply.error == 0)
                         *ret_number = reply.open_reply.handle;
+                atomic_store(&fileh->refusal, reply.open_reply.error);
                 if (reply.open_reply.error != -EBUSY || poll(&stop, 1, BUSY_PAUSE_MSEC) > 0)
                         return 0;
         }

@@ -146,6 +146,8 @@ static void test_one_handle_is_refused(void **state) {
         assert_int_equal(waiting->hit.signo, SIGBUS);
         assert_int_equal(waiting->hit.error, ENOTCONN);
         check_lost(&bad);
+        assert_int_equal(bf_discard(bad.fileh), -ENOTCONN);
+        assert_non_null(strstr(bf_errmsg(), "another daemon has come, and did not take up this handle: Invalid argument"));
         check_all_is_well(&good);
         assert_int_equal(rig_pool_stat(client).filehs, 1);
         assert_int_equal(bf_discard(good.fileh), 0);
