@@ -27,7 +27,10 @@ static int client_timeout(int64_t *ret_msec) {
         return 0;
 }
 
-static int client_connect(struct bf_client *client, const struct address *address, int *ret_socket) {
+/* A daemon that has just ended may have let somebody in whom it did not hear any more: another look tells how it is. */
+#define CONNECT_TRIES_MAX 3
+
+static int client_connect_once(struct bf_client *client, const struct address *address, int *ret_socket) {
         struct dial_line line = { .stop = -1 };
         int r;
 
@@ -42,6 +45,16 @@ static int client_connect(struct bf_client *client, const struct address *addres
         }
         *ret_socket = line.socket;
         return 0;
+}
+
+static int client_connect(struct bf_client *client, const struct address *address, int *ret_socket) {
+        unsigned n_tries = 0;
+        int r;
+
+        do
+                r = client_connect_once(client, address, ret_socket);
+        while (r == -ENOTCONN && !client->dial.is_private && ++n_tries < CONNECT_TRIES_MAX);
+        return r;
 }
 
 /* Takes the socket, also if it fails. */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "dial.h"
@@ -30,6 +32,16 @@ static const char *dial_hint(int r) {
         default:
                 return NULL;
         }
+}
+
+/* Of a path that is relative: the program may change its folder before it is needed again. As it is, where that would be longer than max. */
+static void dial_make_absolute(char path[static ADDRESS_PATH_MAX], size_t max) {
+        char absolute[ADDRESS_PATH_MAX], folder[PATH_MAX];
+
+        if (path[0] == '/' || !getcwd(folder, sizeof(folder)))
+                return;
+        if (snprintf(absolute, sizeof(absolute), "%s/%s", folder, path) < (int) max)
+                strcpy(path, absolute);
 }
 
 static int dial_unix(const struct dial *dial, int (*connect)(const char *path, int *ret_fd), int *ret_socket) {
@@ -63,6 +75,7 @@ static int dial_set_program(struct dial *dial, const struct address *address) {
         if (strlen(program) >= sizeof(dial->address.path))
                 return errmsg_set(-EINVAL, "the path in $" PROGRAM_VARIABLE " is too long: %zu bytes", strlen(program));
         snprintf(dial->address.path, sizeof(dial->address.path), "%s", program);
+        dial_make_absolute(dial->address.path, sizeof(dial->address.path));
         return 0;
 }
 
@@ -71,6 +84,7 @@ static int dial_connect(struct dial *dial, const struct address *address, int *r
         int r = 0;
 
         if (address->kind != ADDRESS_SPAWN) {
+                dial_make_absolute(dial->address.path, sizeof(((struct sockaddr_un *) NULL)->sun_path));
                 r = dial_unix(dial, chan_connect, ret_socket);
                 if (address->kind != ADDRESS_DEFAULT || (r != -ENOENT && r != -ECONNREFUSED))
                         return r;

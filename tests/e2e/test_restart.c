@@ -74,6 +74,24 @@ static void test_killed(void **state) {
         check_all_is_well(&scene);
 }
 
+/* A relative address is one of the folder that the program was in when it connected. */
+static void test_from_another_folder(void **state) {
+        int before = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct scene scene = { .rig = rig_here(state) };
+        struct bf_client *client;
+
+        assert_true(before >= 0);
+        rig_daemon(scene.rig, "--pool", "64M", NULL);
+        assert_int_equal(chdir(scene.rig->dir), 0);
+        assert_int_equal(bf_connect(&client, "unix:socket"), 0);
+        assert_int_equal(fchdir(before), 0);
+        daemonproc_kill(&scene.rig->daemon);
+        come_back(&scene);
+        assert_int_equal(rig_pool_stat(client).peers, 1);
+        bf_disconnect(client);
+        close(before);
+}
+
 static void test_ended_in_order(void **state) {
         struct scene scene = start(rig_here(state));
 
@@ -393,6 +411,7 @@ static void test_private(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_killed),
+                RIG_TEST(test_from_another_folder),
                 RIG_TEST(test_ended_in_order),
                 RIG_TEST(test_killed_again),
                 RIG_TEST(test_gap),
