@@ -181,7 +181,8 @@ static bool serve_one(struct serve *serve, struct line *line) {
                 serve_blocks_run(&serve->blocks, &ask, line->area + ask.slot * provide_slot_bytes(block_size),
                                  (const uint64_t *) (const void *) (line->area + provide_mask_offset(block_size, ask.slot)), &answer);
                 serve_here = NULL;
-                (void) chan_send_bytes(line->socket, &answer, sizeof(answer));
+                if (chan_send_bytes(line->socket, &answer, sizeof(answer)) < 0)
+                        chan_end(line->socket); /* who waits for it gets an error, and not nothing for ever */
         }
         serve_end(serve);
         return true;
