@@ -132,6 +132,8 @@ static int main_listen(struct daemon *d, int *ret_fd) {
                 r = chan_listen(path, o->socket_mode, &fd);
         if (r == -EADDRINUSE)
                 log_error("cannot listen at %s: it is served already, or no socket (stop that daemon, or name another path with --socket)", path);
+        else if (r == -ENAMETOOLONG)
+                log_error("cannot listen at %s: the path is longer than a socket's may be (name another one with --socket)", path);
         else if (r < 0)
                 log_error("cannot listen at %s: %s (create the folder with the right permissions, or name another path with --socket)", path,
                           strerror(-r));
@@ -237,6 +239,17 @@ static int main_serve(struct daemon *d) {
         return loop_run(d->loop);
 }
 
+/* Said now, and not only when the pool is full of changes. A folder that lets none be made now may let it then. */
+static void main_try_spill_dir(const struct daemon *d) {
+        int fd = openat(d->options.pager.spill_dir_fd, ".", O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+
+        if (fd >= 0)
+                close(fd);
+        else
+                log_warning("cannot make a file in %s to spill changes to: %s (as long as that is so, who needs room when the pool is full of changes waits; see --spill-dir)",
+                            d->options.spill_dir, strerror(errno));
+}
+
 /* Without the folder all works, but for transactions larger than the pool. */
 static void main_open_spill_dir(struct daemon *d) {
         struct pager_options *pager = &d->options.pager;
@@ -248,6 +261,7 @@ static void main_open_spill_dir(struct daemon *d) {
         if (pager->spill_dir_fd < 0)
                 return;
         pager->spill_dir = d->options.spill_dir;
+        main_try_spill_dir(d);
         settle_spill(&d->options);
         counters_add(&d->commons.counters, COUNTER_SPILL_LIMIT_BYTES, (int64_t) pager->spill_bytes);
 }
@@ -271,7 +285,8 @@ static int main_build(struct daemon *d) {
         if (r == 0)
                 r = watch_new(d->loop, d->crew, d->status, &d->watch);
         if (r < 0)
-                log_error("cannot start: %s (io_uring is needed: see kernel.io_uring_disabled and memory limits)", strerror(-r));
+                log_error("cannot start: %s (%s)", strerror(-r),
+                          r == -EMFILE ? "see LimitNOFILE=, or ulimit -n" : "io_uring is needed: see kernel.io_uring_disabled and memory limits");
         return r;
 }
 

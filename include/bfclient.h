@@ -35,6 +35,8 @@
  *   - Offsets and lengths are in bytes. All structs are those of the caller; the library keeps no pointer to them after it returns.
  *   - The library prints nothing and installs no signal handler. It runs one thread of its own for each client, with all signals blocked, and some for each
  *     file that the program serves (bf_open_ops), which block all but those that a thread raises itself.
+ *   - Its descriptors are its own: a program that closes those it does not know, such as by closefrom(3), does that before it connects. Later it takes the
+ *     mappings away from the daemon, and what is read there are zeros.
  *   - After fork() the child has none of it: touching a mapping is SIGSEGV there, and every function returns -ENOTCONN.
  *   - -ENOTCONN: the daemon is gone, and no other one has come in time (see below), or another one could not take up this handle.
  *     bf_munmap, bf_close and bf_disconnect work all the same.
@@ -55,6 +57,7 @@
  *
  * Touching memory
  *   A thread that touches a page not in RAM sleeps until the daemon has loaded it, also inside a system call (write(fd, mapping, n) and the like).
+ *   A debugger (ptrace, /proc/PID/mem) cannot read such a page; process_vm_readv(2) loads it.
  *   If the load fails, the thread gets SIGBUS at that address, as with mmap of a failing disk; bf_fault_error() tells a handler which errno it was.
  *   From then on each touch of that page is SIGBUS until bf_invalidate() over it: the next touch after that tries again. With BF_SHARED every user
  *   who got a SIGBUS has to do so, for his own mappings.

@@ -196,12 +196,17 @@ cannot() {
         says "cannot listen at $dir/socket: Permission denied"
 }
 
+@test "a folder to spill changes to that lets no file be made: said at the start" {
+        start_daemon --spill-dir /proc
+        grep -q 'cannot make a file in /proc to spill changes to: ' "$dir/log"
+}
+
 @test "a path too long for a socket" {
         local long
 
         long=$dir/$(printf 'x%.0s' {1..100})
         cannot 71 "$BIGFILED_PROGRAM" --config none --socket "$long"
-        says "File name too long"
+        says "the path is longer than a socket's may be"
         [ -z "$(ls -A "$dir")" ]
 }
 
