@@ -52,6 +52,9 @@ void chan_end_sending(int fd);
 /* Nothing goes through it any more, in either direction; who waits for a packet is woken. */
 void chan_end(int fd);
 
+/* A path to connect to or to listen at is shorter; bytes. */
+#define CHAN_ADDRESS_MAX 108
+
 /* Connects to the socket at path. *ret_fd is close-on-exec and blocking. */
 int chan_connect(const char *path, int *ret_fd);
 

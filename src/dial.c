@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "dial.h"
@@ -84,7 +83,7 @@ static int dial_connect(struct dial *dial, const struct address *address, int *r
         int r = 0;
 
         if (address->kind != ADDRESS_SPAWN) {
-                dial_make_absolute(dial->address.path, sizeof(((struct sockaddr_un *) NULL)->sun_path));
+                dial_make_absolute(dial->address.path, CHAN_ADDRESS_MAX);
                 r = dial_unix(dial, chan_connect, ret_socket);
                 if (address->kind != ADDRESS_DEFAULT || (r != -ENOENT && r != -ECONNREFUSED))
                         return r;
