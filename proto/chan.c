@@ -58,44 +58,45 @@ int chan_send(int fd, union wire_msg *msg, const int *fds, unsigned n_fds) {
         }
 }
 
-/* Moves the descriptors of the control data, which has room for no more than the packet, into it. */
-static void chan_take_fds(struct msghdr *m, struct chan_packet *packet) {
-        for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+/* --- receiving ---------------------------------------------------------------------------------------------------------------------------------- */
+
+void chan_inbox_prepare(struct chan_inbox *inbox, void *buf, size_t size) {
+        inbox->iov = (struct iovec) { .iov_base = buf, .iov_len = size };
+        inbox->header = (struct msghdr) { .msg_iov = &inbox->iov, .msg_iovlen = 1, .msg_control = inbox->control.bytes, .msg_controllen = sizeof(inbox->control.bytes) };
+}
+
+unsigned chan_inbox_take(struct chan_inbox *inbox, int ret_fds[static CHAN_FDS_MAX]) {
+        unsigned n = 0;
+
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(&inbox->header); c; c = CMSG_NXTHDR(&inbox->header, c)) {
                 size_t n_here;
 
                 if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
                         continue;
                 n_here = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-                for (size_t i = 0; i < n_here && packet->n_fds < CHAN_FDS_MAX; i++)
-                        memcpy(&packet->fds[packet->n_fds++], CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+                for (size_t i = 0; i < n_here && n < CHAN_FDS_MAX; i++)
+                        memcpy(&ret_fds[n++], CMSG_DATA(c) + i * sizeof(int), sizeof(int));
         }
+        return n;
 }
 
-static_assert(CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(WIRE_FDS_MAX * sizeof(int)) - CMSG_LEN(0) <= CHAN_FDS_MAX * sizeof(int),
-              "whatever descriptors find room in the control data do so in the packet");
-
-/* A packet with more descriptors than a message may have: the kernel keeps back what finds no room, so that nobody has to close it here. */
 int chan_receive_all(int fd, struct chan_packet *ret_packet) {
-        union {
-                struct cmsghdr align;
-                char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(WIRE_FDS_MAX * sizeof(int))];
-        } control;
-        struct iovec iov = { .iov_base = &ret_packet->msg, .iov_len = sizeof(ret_packet->msg) };
-        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes) };
+        struct chan_inbox inbox;
         ssize_t n;
 
         ret_packet->n_fds = 0;
+        chan_inbox_prepare(&inbox, &ret_packet->msg, sizeof(ret_packet->msg));
         do
-                n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+                n = recvmsg(fd, &inbox.header, MSG_CMSG_CLOEXEC);
         while (n < 0 && errno == EINTR);
         if (n < 0)
                 return errno == ECONNRESET ? 0 : -errno;
 
         ret_packet->size = (size_t) n;
-        chan_take_fds(&m, ret_packet);
-        if (m.msg_flags & MSG_TRUNC || ret_packet->n_fds > WIRE_FDS_MAX)
+        ret_packet->n_fds = chan_inbox_take(&inbox, ret_packet->fds);
+        if (inbox.header.msg_flags & MSG_TRUNC || ret_packet->n_fds > WIRE_FDS_MAX)
                 return -EMSGSIZE;
-        if (m.msg_flags & MSG_CTRUNC)
+        if (inbox.header.msg_flags & MSG_CTRUNC)
                 return -EMFILE;
         return n == 0 && ret_packet->n_fds == 0 ? 0 : 1;
 }

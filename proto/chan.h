@@ -4,10 +4,12 @@
 
 /* One packet out, one packet in, with descriptors, on a SOCK_SEQPACKET Unix socket. It knows sockets; it does not know what the messages mean. */
 
+#include <sys/socket.h>
+
 #include "wire.h"
 
-/* Descriptors that can come with a packet: where no credentials come, their room holds some more. */
-#define CHAN_FDS_MAX (WIRE_FDS_MAX + 16)
+/* Descriptors that can come with a packet: the kernel lets none have more (SCM_MAX_FD). */
+#define CHAN_FDS_MAX 253
 
 struct chan_packet {
         union wire_msg msg;
@@ -37,6 +39,25 @@ int chan_receive(int fd, struct chan_packet *ret_packet);
 
 /* The same, but after -EMSGSIZE and -EMFILE the descriptors that came are in the packet, the caller's. */
 int chan_receive_all(int fd, struct chan_packet *ret_packet);
+
+/*
+ * What recvmsg(2) needs for a packet with all the descriptors that may come: those without room the kernel would close at once, and wait if they are sockets that
+ * linger.
+ */
+struct chan_inbox {
+        struct iovec iov;
+        struct msghdr header;
+        union {
+                struct cmsghdr align;
+                char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(CHAN_FDS_MAX * sizeof(int))];
+        } control;
+};
+
+/* Before each packet, which goes to buf. */
+void chan_inbox_prepare(struct chan_inbox *inbox, void *buf, size_t size);
+
+/* After one has come: its descriptors, the caller's; their number. */
+unsigned chan_inbox_take(struct chan_inbox *inbox, int ret_fds[static CHAN_FDS_MAX]);
 
 /* A connection between two ends, both close-on-exec and blocking. */
 int chan_pair(int ret_fds[static 2]);

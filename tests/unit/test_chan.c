@@ -171,6 +171,18 @@ static void test_more_descriptors_than_allowed_are_closed(void **state) {
         assert_nothing_leaked(pair);
 }
 
+/* None is left to the kernel, which would close it in this thread. */
+static void test_all_descriptors_that_can_come_do(void **state) {
+        const struct pair *pair = *state;
+        struct chan_packet packet;
+
+        send_raw(pair->theirs, 32, FDS_KERNEL_MAX);
+        assert_int_equal(chan_receive_all(pair->ours, &packet), -EMSGSIZE);
+        assert_int_equal(packet.n_fds, FDS_KERNEL_MAX);
+        chan_packet_close(&packet);
+        assert_nothing_leaked(pair);
+}
+
 static void test_a_packet_too_long_is_refused_with_its_descriptors(void **state) {
         const struct pair *pair = *state;
         struct chan_packet packet;
@@ -286,6 +298,7 @@ int main(void) {
                 PAIR_TEST(test_a_descriptor_taken_is_the_callers),
                 PAIR_TEST(test_more_descriptors_than_allowed_are_not_sent),
                 PAIR_TEST(test_more_descriptors_than_allowed_are_closed),
+                PAIR_TEST(test_all_descriptors_that_can_come_do),
                 PAIR_TEST(test_a_packet_too_long_is_refused_with_its_descriptors),
                 PAIR_TEST(test_descriptors_lost_at_the_limit_are_noticed),
                 PAIR_TEST(test_credentials_beside_descriptors_do_no_harm),
