@@ -71,6 +71,10 @@ void loop_event_arm(struct loop_event *event) {
         (void) event_add(event->event, NULL); /* fails only without memory: then the next reply tries again */
 }
 
+void loop_event_disarm(struct loop_event *event) {
+        (void) event_del(event->event);
+}
+
 struct loop_event *loop_on_timer(struct loop *loop, loop_callback *callback, void *owner) {
         return loop_event_new(loop, -1, 0, callback, owner);
 }

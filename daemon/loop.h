@@ -15,8 +15,9 @@ typedef void loop_callback(void *owner);
 int loop_new(struct loop **ret);
 void loop_free(struct loop *loop);
 
-/* callback(owner) whenever fd (borrowed) can be read. NULL: no memory. Freed before fd is closed. */
+/* callback(owner) whenever fd (borrowed) can be read, but between loop_event_disarm() and loop_event_arm(). NULL: no memory. Freed before fd is closed. */
 struct loop_event *loop_on_readable(struct loop *loop, int fd, loop_callback *callback, void *owner);
+void loop_event_disarm(struct loop_event *event);
 
 /* The same for writing, once, each time loop_event_arm() was called. */
 struct loop_event *loop_on_writable(struct loop *loop, int fd, loop_callback *callback, void *owner);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "absent.h"
+#include "closer.h"
 #include "closing.h"
 #include "fill.h"
 #include "guess.h"
@@ -486,7 +487,7 @@ void pager_thread_close(struct pager_thread *thread, const int *fds, unsigned n_
 
         if (!closing) {
                 for (unsigned i = 0; i < n_fds; i++)
-                        close(fds[i]);
+                        closer_close(fds[i]);
                 return;
         }
         *closing = (struct pager_closing) { .call = { .run = pager_thread_run_close }, .n_fds = n_fds };

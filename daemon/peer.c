@@ -17,6 +17,7 @@
 
 #include "account.h"
 #include "chan.h"
+#include "closer.h"
 #include "inject.h"
 #include "log.h"
 #include "peer.h"
@@ -195,7 +196,8 @@ void peer_free(struct peer *peer) {
         peer_say_farewell(peer);
         counters_add(&peer->host->commons->counters, COUNTER_PEERS, -1);
         peer_destroy(peer);
-        close(fd); /* after its events: the pager may open something at that number at once */
+        chan_end(fd); /* which the client sees, however long closing takes */
+        closer_close(fd); /* after its events: something may be opened at that number at once */
 }
 
 /* The kernel's name of it can be read without touching its memory, which it may hold up. */

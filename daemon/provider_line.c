@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "chan.h"
+#include "closer.h"
 #include "memory.h"
 #include "provider_line.h"
 
@@ -87,7 +88,7 @@ int provider_line_new(struct ring *ring, uint64_t block_size, int ret_fds[static
 }
 
 void provider_line_free(struct provider_line *line) {
-        close(line->socket);
+        closer_close(line->socket);
         munmap(line->area, line->area_bytes);
         free(line);
 }

@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "closer.h"
 #include "inject.h"
 #include "ring.h"
 
@@ -215,10 +216,13 @@ static void ring_on_cancel(struct ring *ring, struct ring_op *op, int result) {
                 ring_ask_cancel(ring, op);
 }
 
-/* Its end concerns nobody, like that of a cancel request that is about nothing. */
+/* A socket io_uring would close at once, and wait. The end of closing concerns nobody, like that of a cancel request that is about nothing. */
 void ring_close(struct ring *ring, int fd) {
-        struct io_uring_sqe *sqe = ring_sqe(ring);
+        struct io_uring_sqe *sqe;
 
+        if (closer_close_socket(fd))
+                return;
+        sqe = ring_sqe(ring);
         io_uring_prep_close(sqe, fd);
         io_uring_sqe_set_data64(sqe, RING_CANCEL_TAG);
 }

@@ -49,7 +49,8 @@ void ring_open(struct ring *ring, struct ring_op *op, int dir_fd, const char *pa
 void ring_allocate(struct ring *ring, struct ring_op *op, int fd, uint64_t offset, uint64_t length);
 void ring_punch(struct ring *ring, struct ring_op *op, int fd, uint64_t offset, uint64_t length);
 
-/* Closes a descriptor, which it takes: of a file served by another process, close(2) waits for that one, perhaps for ever. */
+/* Closes a descriptor, which it takes: of a file served by another process, close(2) waits for that one, perhaps for ever; of a socket, for who reads at its
+ * other end. */
 void ring_close(struct ring *ring, int fd);
 
 /* Ends with -ETIME once the monotonic clock shows that time. */

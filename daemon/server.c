@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "closer.h"
 #include "inject.h"
 #include "log.h"
 #include "peer.h"
@@ -16,6 +17,9 @@
 #include "server.h"
 #include "survey.h"
 #include "tracers.h"
+
+/* So long nobody is let in when descriptors have run out, and one of those that were turned away is not closed yet. */
+#define SERVER_PAUSE_USEC 10000
 
 struct server_peer {
         LIST_ENTRY(server_peer) entry; /* server->peers -> entry */
@@ -29,9 +33,10 @@ struct server {
         LIST_HEAD(, server_peer) peers;
         struct loop_event *on_listen;
         struct loop_event *on_replies;
+        struct loop_event *on_pause_end;
         struct reports reports;
         struct tracers *tracers;
-        int reserve_fd; /* given up for a moment to turn a client away when descriptors have run out */
+        int reserve_fd; /* given up for a moment to turn a client away when descriptors have run out; -1: it is not back yet */
 };
 
 static struct server_peer *server_find(struct server *server, uint64_t id) {
@@ -79,6 +84,21 @@ static int server_add(struct server *server, int fd) {
         return 0;
 }
 
+static int server_make_reserve(void) {
+        return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Once there is a descriptor in reserve. */
+static void server_listen_again(void *owner) {
+        struct server *server = owner;
+
+        server->reserve_fd = server_make_reserve();
+        if (server->reserve_fd < 0)
+                loop_event_arm_in(server->on_pause_end, SERVER_PAUSE_USEC);
+        else
+                loop_event_arm(server->on_listen);
+}
+
 /* Without a descriptor for the client the listening socket would stay readable for ever: one kept for this turns the client away. */
 static void server_turn_away(struct server *server) {
         int fd;
@@ -86,8 +106,9 @@ static void server_turn_away(struct server *server) {
         close(server->reserve_fd);
         fd = accept4(server->params.listen_fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0)
-                close(fd);
-        server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+                closer_close(fd);
+        loop_event_disarm(server->on_listen);
+        server_listen_again(server);
         log_warning("a client was turned away: too many open files (raise LimitNOFILE= or ulimit -n)");
 }
 
@@ -103,7 +124,7 @@ static void server_on_listen(void *owner) {
         if (r < 0) {
                 if (r != -EUSERS) /* told already, to the log and to some of them */
                         log_warning("a client was turned away: %s", strerror(-r));
-                close(fd);
+                closer_close(fd); /* it may have sent something already */
         }
 }
 
@@ -226,8 +247,9 @@ static int server_start(struct server *server) {
         if (!server->on_replies)
                 return -ENOMEM;
         if (server->params.listen_fd >= 0) {
+                server->on_pause_end = loop_on_timer(server->params.loop, server_listen_again, server);
                 server->on_listen = loop_on_readable(server->params.loop, server->params.listen_fd, server_on_listen, server);
-                return server->on_listen ? 0 : -ENOMEM;
+                return server->on_pause_end && server->on_listen ? 0 : -ENOMEM;
         }
         if (fcntl(private_fd, F_SETFL, O_NONBLOCK) < 0 || fcntl(private_fd, F_SETFD, FD_CLOEXEC) < 0)
                 return -errno;
@@ -244,7 +266,7 @@ int server_new(const struct server_params *params, struct server **ret) {
                 .host = { .loop = params->loop, .commons = params->commons, .crew = params->crew, .lend_fd = params->lend_fd,
                           .allow_nbd = params->allow_nbd, .is_direct = params->is_direct, .report = server_on_report, .trace = server_on_trace, .gone = server_on_gone },
                 .params = *params,
-                .reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
+                .reserve_fd = server_make_reserve(),
         };
         LIST_INIT(&server->peers);
         reports_init(&server->reports);
@@ -268,6 +290,7 @@ void server_free(struct server *server) {
         tracers_free(server->tracers);
         reports_fini(&server->reports);
         loop_event_free(server->on_listen);
+        loop_event_free(server->on_pause_end);
         loop_event_free(server->on_replies);
         if (server->params.listen_fd >= 0)
                 close(server->params.listen_fd);

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "closer.h"
 #include "tracers.h"
 
 #define TRACERS_MAX 8u
@@ -38,7 +39,7 @@ static void tracer_free(struct tracer *tracer) {
         loop_event_free(tracer->on_end);
         LIST_REMOVE(tracer, entry);
         tracer->tracers->n--;
-        close(tracer->fd);
+        closer_close(tracer->fd); /* he may have sent something there, which nobody has read */
         free(tracer);
 }
 
