@@ -372,9 +372,9 @@ static void provider_read(struct provider_line *line);
 static void provider_on_read(struct ring_op *op, int result) {
         struct provider_line *line = (struct provider_line *) ((char *) op - offsetof(struct provider_line, read_op));
         struct provider *provider = line->provider;
+        bool has_answer = provider_line_has_answer(line, result);
 
-        line->is_reading = false;
-        if (provider && result != -EINTR && (result != (int) sizeof(line->answer) || !provider_on_answer(provider, &line->answer)))
+        if (provider && result != -EINTR && (!has_answer || !provider_on_answer(provider, &line->answer)))
                 provider_lose(provider);
         if (provider)
                 provider_end_if_idle(provider);
@@ -388,9 +388,8 @@ static void provider_on_read(struct ring_op *op, int result) {
 }
 
 static void provider_read(struct provider_line *line) {
-        line->is_reading = true;
         line->read_op.done = provider_on_read;
-        ring_read_events(line->ring, &line->read_op, line->socket, &line->answer, sizeof(line->answer));
+        provider_line_read(line);
 }
 
 /* --- who serves --------------------------------------------------------------------------------------------------------------------------------- */

@@ -87,6 +87,22 @@ int provider_line_new(struct ring *ring, uint64_t block_size, int ret_fds[static
         return 0;
 }
 
+void provider_line_read(struct provider_line *line) {
+        line->is_reading = true;
+        chan_inbox_prepare(&line->inbox, &line->answer, sizeof(line->answer));
+        ring_receive(line->ring, &line->read_op, line->socket, &line->inbox.header);
+}
+
+bool provider_line_has_answer(struct provider_line *line, int result) {
+        int fds[CHAN_FDS_MAX];
+        unsigned n_fds = result >= 0 ? chan_inbox_take(&line->inbox, fds) : 0;
+
+        line->is_reading = false;
+        for (unsigned i = 0; i < n_fds; i++)
+                closer_close(fds[i]);
+        return result == (int) sizeof(line->answer) && n_fds == 0;
+}
+
 void provider_line_free(struct provider_line *line) {
         closer_close(line->socket);
         munmap(line->area, line->area_bytes);

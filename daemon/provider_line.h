@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "chan.h"
 #include "provide.h"
 #include "ring.h"
 
@@ -31,6 +32,7 @@ struct provider_line {
         struct ring_op read_op;
         bool is_reading;
         struct provide_answer answer; /* the one being read */
+        struct chan_inbox inbox;
         struct provider_slot slots[PROVIDE_SLOTS_MAX];
         uint32_t first_free; /* + 1; the one used last: its memory is the warmest */
         unsigned n_lent;
@@ -41,6 +43,12 @@ int provider_line_new(struct ring *ring, uint64_t block_size, int ret_fds[static
 
 /* What the process can still do to the area is nothing to anybody from now on. */
 void provider_line_free(struct provider_line *line);
+
+/* Reads one answer: read_op, whose done() is set. */
+void provider_line_read(struct provider_line *line);
+
+/* What the end of that operation means: the answer is there, whole and with nothing beside it. */
+bool provider_line_has_answer(struct provider_line *line, int result);
 
 /* There is a free one (first_free). */
 uint32_t provider_line_take_slot(struct provider_line *line);

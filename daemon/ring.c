@@ -125,6 +125,13 @@ void ring_read_events(struct ring *ring, struct ring_op *op, int fd, void *buf, 
         ring_read_queued(ring, op, fd, false, buf, length, 0);
 }
 
+void ring_receive(struct ring *ring, struct ring_op *op, int fd, struct msghdr *m) {
+        struct io_uring_sqe *sqe = ring_sqe(ring);
+
+        io_uring_prep_recvmsg(sqe, fd, m, MSG_CMSG_CLOEXEC);
+        ring_begin(ring, sqe, op);
+}
+
 void ring_write(struct ring *ring, struct ring_op *op, int fd, bool may_block, const void *buf, size_t length, uint64_t offset) {
         struct io_uring_sqe *sqe = ring_sqe(ring);
 

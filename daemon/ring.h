@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+struct msghdr;
 struct ring;
 
 /* Embedded by its owner; it must live until done() was called, once for each operation begun. result: as of the system call, or a negative errno. */
@@ -41,6 +42,10 @@ int ring_read_now(int fd, void *buf, size_t length, uint64_t offset);
 
 /* A read of something that sends events: a userfaultfd, an eventfd. */
 void ring_read_events(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t length);
+
+/* A packet of a socket; m, and what it points to, live till the end. */
+void ring_receive(struct ring *ring, struct ring_op *op, int fd, struct msghdr *m);
+
 void ring_sync(struct ring *ring, struct ring_op *op, int fd); /* fdatasync */
 void ring_poll(struct ring *ring, struct ring_op *op, int fd); /* until it can be read; result: poll(2)'s events */
 
