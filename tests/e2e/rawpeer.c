@@ -12,7 +12,6 @@
 #include "tempfile.h"
 #include "uffd_abi.h"
 
-#define RAWPEER_FDS_MAX 253
 #define BYSTANDER_PAGES 32
 
 int rawpeer_connect(const struct rig *rig) {
@@ -40,10 +39,10 @@ int rawpeer_greet(const struct rig *rig, int *ret_device) {
         return line;
 }
 
-int rawpeer_send(int line, const void *bytes, size_t size, int fd, unsigned n_fds) {
+int rawpeer_send_fds(int line, const void *bytes, size_t size, const int *fds, unsigned n_fds) {
         union {
                 struct cmsghdr align;
-                char bytes[CMSG_SPACE(RAWPEER_FDS_MAX * sizeof(int))];
+                char bytes[CMSG_SPACE(CHAN_FDS_MAX * sizeof(int))];
         } control = { .bytes = { 0 } };
         struct iovec iov = { .iov_base = (void *) bytes, .iov_len = size };
         struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
@@ -55,10 +54,17 @@ int rawpeer_send(int line, const void *bytes, size_t size, int fd, unsigned n_fd
                 m.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
                 c = CMSG_FIRSTHDR(&m);
                 *c = (struct cmsghdr) { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(n_fds * sizeof(int)) };
-                for (unsigned i = 0; i < n_fds; i++)
-                        memcpy(CMSG_DATA(c) + i * sizeof(int), &fd, sizeof(int));
+                memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
         }
         return sendmsg(line, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int rawpeer_send(int line, const void *bytes, size_t size, int fd, unsigned n_fds) {
+        int fds[CHAN_FDS_MAX];
+
+        for (unsigned i = 0; i < n_fds; i++)
+                fds[i] = fd;
+        return rawpeer_send_fds(line, bytes, size, fds, n_fds);
 }
 
 int rawpeer_call(int line, union wire_msg *msg, const int *fds, unsigned n_fds, struct chan_packet *ret_reply) {
@@ -170,6 +176,13 @@ void bystander_begin(struct rig *rig, struct bystander *bystander) {
         *rig_word(bystander->map, 1, 0) = 4711;
         bystander->pool = rig_pool_stat(bystander->client);
         assert_int_equal(daemonproc_usage(&rig->daemon, &bystander->usage), 0);
+}
+
+void bystander_assert_served(const struct bystander *bystander) {
+        assert_int_equal(bf_invalidate(bystander->fileh, 2 * RIG_PAGE, 10 * RIG_PAGE), 0);
+        for (uint64_t page = 2; page < 12; page++)
+                assert_int_equal(*rig_word(bystander->map, page, 0), page);
+        (void) rig_pool_stat(bystander->client);
 }
 
 static bool daemon_is_as_before(struct rig *rig, const struct bystander *bystander) {

@@ -19,6 +19,9 @@ int rawpeer_greet(const struct rig *rig, int *ret_device);
 /* Any bytes as a packet, with n_fds times the descriptor fd. -EPIPE: the daemon has closed. */
 int rawpeer_send(int line, const void *bytes, size_t size, int fd, unsigned n_fds);
 
+/* The same with these descriptors. */
+int rawpeer_send_fds(int line, const void *bytes, size_t size, const int *fds, unsigned n_fds);
+
 /* The reply to a request, of which only serial and descriptors are made here; its error, or what it says there. */
 int rawpeer_call(int line, union wire_msg *msg, const int *fds, unsigned n_fds, struct chan_packet *ret_reply);
 
@@ -56,6 +59,9 @@ struct bystander {
         struct bf_pool_stat pool;
 };
 void bystander_begin(struct rig *rig, struct bystander *bystander);
+
+/* Main thread and pager have time for him: his pages are loaded anew, and his questions answered. */
+void bystander_assert_served(const struct bystander *bystander);
 
 /* All is right with him, and the daemon has nothing left of others: waits for that, as closing takes its time. */
 void bystander_assert_well(struct rig *rig, struct bystander *bystander);

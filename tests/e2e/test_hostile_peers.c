@@ -22,14 +22,6 @@ static volatile uint64_t *word_of(const struct rawpeer_file *file, uint64_t page
         return (volatile uint64_t *) (uintptr_t) (file->address + page * RIG_PAGE);
 }
 
-/* Main thread and pager have time for him: his pages are loaded anew, and his questions answered. */
-static void assert_served(const struct bystander *bystander) {
-        assert_int_equal(bf_invalidate(bystander->fileh, 2 * RIG_PAGE, 10 * RIG_PAGE), 0);
-        for (uint64_t page = 2; page < 12; page++)
-                assert_int_equal(*rig_word(bystander->map, page, 0), page);
-        (void) rig_pool_stat(bystander->client);
-}
-
 static int request_open(int line, int file, int uffd, struct chan_packet *ret_reply) {
         int fds[2] = { file, uffd };
         union wire_msg msg;
@@ -87,19 +79,19 @@ static void test_a_file_that_cannot_be_closed(void **state) {
         chan_packet_close(&reply);
         assert_int_equal(rawpeer_call(line, &msg, NULL, 0, &reply), 0);
         heldfs_wait(heldfs, HELDFS_FLUSH, HELDFS_ANY, 1);
-        assert_served(&bystander);
+        bystander_assert_served(&bystander);
 
         assert_int_equal(request_open(line, stuck, line, &reply), -EINVAL);
         heldfs_wait(heldfs, HELDFS_FLUSH, HELDFS_ANY, 2);
-        assert_served(&bystander);
+        bystander_assert_served(&bystander);
 
         send_stuck_file(rig, stuck, 1);
         heldfs_wait(heldfs, HELDFS_FLUSH, HELDFS_ANY, 3);
-        assert_served(&bystander);
+        bystander_assert_served(&bystander);
 
         send_stuck_file(rig, stuck, 100);
         heldfs_wait(heldfs, HELDFS_FLUSH, HELDFS_ANY, 3 + 100);
-        assert_served(&bystander);
+        bystander_assert_served(&bystander);
 
         heldfs_clear(heldfs);
         close(stuck);
@@ -188,7 +180,7 @@ static void test_a_userfaultfd_closed_and_ranges_taken_back(void **state) {
         msg.header.flags = WIRE_WRITEOUT_STORE | WIRE_WRITEOUT_MARKSTORED;
         msg.handle.handle = file.handle;
         assert_int_equal(rawpeer_call(line, &msg, NULL, 0, &reply), 0);
-        assert_served(&bystander);
+        bystander_assert_served(&bystander);
         close(line);
         close(device);
         rawpeer_close_file(&file);
@@ -221,7 +213,7 @@ static void test_a_userfaultfd_that_tells_of_forks(void **state) {
         }
         assert_int_equal(*word_of(&file, 2), 2);
         rig_wait_fds(rig, bystander.client, bystander.usage.n_fds + 7); /* socket, process; file, userfaultfd, memory, ledger, spill file */
-        assert_served(&bystander);
+        bystander_assert_served(&bystander);
         close(line);
         close(device);
         rawpeer_close_file(&file);
@@ -293,7 +285,7 @@ static void test_another_process_s_userfaultfd(void **state) {
         child_say(child->line, 1);
         assert_int_equal(child_hear(child->line), 1);
         close(line); /* who brought it goes; the other keeps its memory, which nobody serves any more */
-        assert_served(&bystander);
+        bystander_assert_served(&bystander);
         child_say(child->line, 1);
         assert_int_equal(child_wait(child), 0);
         close(backing);
