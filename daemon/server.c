@@ -293,7 +293,7 @@ void server_free(struct server *server) {
         loop_event_free(server->on_pause_end);
         loop_event_free(server->on_replies);
         if (server->params.listen_fd >= 0)
-                close(server->params.listen_fd);
+                closer_close(server->params.listen_fd); /* with those who have connected, and sent something, and were not let in */
         if (server->params.lend_fd >= 0)
                 close(server->params.lend_fd);
         if (server->reserve_fd >= 0)
