@@ -14,6 +14,10 @@
 
 #include "http.h"
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
 #define HTTP_UNIX "unix:"
 #define HTTP_BACKLOG 16
 
@@ -120,13 +124,20 @@ static void http_remove_stale(const struct http_socket_address *address) {
         close(fd);
 }
 
+/* libevent leaves descriptors that come to the kernel, which closes them in this thread, and waits where one is a socket that lingers. */
+static void http_set_options(int fd, const struct http_socket_address *address) {
+        if (address->any.sa_family == AF_UNIX)
+                (void) setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &(int) { 0 }, sizeof(int)); /* Linux 6.16 */
+        else
+                (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int) { 1 }, sizeof(int));
+}
+
 static int http_bind(const struct http_socket_address *address, int *ret_fd) {
         int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r = 0;
 
         if (fd < 0)
                 return -errno;
-        if (address->any.sa_family != AF_UNIX)
-                (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int) { 1 }, sizeof(int));
+        http_set_options(fd, address);
         if (bind(fd, &address->any, address->length) < 0 || listen(fd, HTTP_BACKLOG) < 0)
                 r = -errno;
         if (r == 0 && address->any.sa_family == AF_UNIX && chmod(address->path.sun_path, 0660) < 0)

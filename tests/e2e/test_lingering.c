@@ -10,8 +10,10 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,7 +31,7 @@ struct scene {
         int line;
 };
 
-static struct scene start(void **state) {
+static struct scene start_with(void **state, const char *http_address) {
         const struct sockaddr_in anywhere = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         struct scene scene = { .rig = rig_here(state), .listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
         int bytes = BUFFER_BYTES;
@@ -38,10 +40,14 @@ static struct scene start(void **state) {
         assert_int_equal(setsockopt(scene.listener, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)), 0);
         assert_int_equal(bind(scene.listener, (const struct sockaddr *) &anywhere, sizeof(anywhere)), 0);
         assert_int_equal(listen(scene.listener, 128), 0);
-        rig_daemon(scene.rig, NULL);
+        rig_daemon(scene.rig, "--http-address", http_address, NULL);
         bystander_begin(scene.rig, &scene.bystander);
         scene.line = rawpeer_greet(scene.rig, NULL);
         return scene;
+}
+
+static struct scene start(void **state) {
+        return start_with(state, "none");
 }
 
 /* He is served while they linger, and when they do no more. */
@@ -178,6 +184,32 @@ static void test_from_who_serves_a_file(void **state) {
         end(&scene);
 }
 
+/* There they are not taken at all. */
+static void test_where_metrics_are_told(void **state) {
+        const char *path = rig_path(rig_here(state), "http");
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        char http_address[sizeof("unix:") + sizeof(address.sun_path)];
+        struct scene scene;
+        int line, fd, r;
+
+        strcpy(address.sun_path, path);
+        snprintf(http_address, sizeof(http_address), "unix:%s", path);
+        scene = start_with(state, http_address);
+        line = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(line, (const struct sockaddr *) &address, sizeof(address)), 0);
+        fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        r = rawpeer_send(line, "GET ", 4, fd, 1);
+        close(fd);
+        close(line);
+        close(scene.line);
+        end(&scene);
+        if (r == 0) {
+                print_message("skipped: this kernel has no SO_PASSRIGHTS\n");
+                skip();
+        }
+        assert_int_equal(r, -EPERM);
+}
+
 /* Nothing that the daemon could do about the outer one spares the wait for the inner one. */
 static void test_within_other_sockets(void **state) {
         struct scene scene = start(state);
@@ -199,6 +231,7 @@ int main(void) {
                 RIG_TEST(test_in_the_queue_of_a_closed_connection),
                 RIG_TEST(test_in_place_of_a_file),
                 RIG_TEST(test_from_who_serves_a_file),
+                RIG_TEST(test_where_metrics_are_told),
                 RIG_TEST(test_within_other_sockets),
         };
 
