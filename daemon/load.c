@@ -354,7 +354,7 @@ static int load_tell_failed(const struct load *load, int error) {
         if (error == 0)
                 return load_tell_truncated(load);
         fileh_warning(load->fileh, error, "cannot load %s at byte %llu: %s (who touches it gets SIGBUS)", load->is_unspill ? "what was spilled of it" : "it",
-                      (unsigned long long) offset, strerror(-error));
+                      (unsigned long long) offset, load->is_unspill ? strerror(-error) : store_error_text(load->fileh->store, error));
         return error;
 }
 

@@ -326,6 +326,10 @@ void served_put(struct served_list *list, struct served *served) {
         free(served);
 }
 
+bool served_is_served(const struct served *served) {
+        return atomic_load_explicit(&served->peer, memory_order_relaxed) != 0;
+}
+
 void served_add_thread(struct served *served, uint32_t thread) {
         for (unsigned i = 0; i < PROVIDE_THREADS_MAX; i++) {
                 unsigned none = 0;

@@ -97,6 +97,9 @@ int served_find(struct served_list *list, const char *name, const struct served_
 void served_hold(struct served_list *list, struct served *served);
 void served_put(struct served_list *list, struct served *served); /* NULL is fine */
 
+/* Does somebody serve it just now? */
+bool served_is_served(const struct served *served);
+
 /* A thread of who serves it will take up what is asked; it is one of those. */
 void served_add_thread(struct served *served, uint32_t thread);
 bool served_has_thread(const struct served *served, const struct store_thread *thread); /* over whichever connection */

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/queue.h>
 #include <sys/types.h>
 
@@ -75,6 +76,7 @@ struct store_kind {
         int (*add_writer)(struct store *store, const struct store_fds *fds); /* another client opened it for writing; takes fds if it succeeds */
         int (*fd)(const struct store *store);                             /* of the file, the store's; NULL: there is none */
         const char *(*path)(const struct store *store);                   /* for messages; NULL: that of the descriptor */
+        const char *(*why)(const struct store *store, int error);         /* the same: what is behind an error, or NULL; itself NULL: nothing is known */
         bool (*is_served_by)(const struct store *store, const struct store_thread *thread); /* is that a thread that the store waits for? NULL: none is */
         bool forgets; /* what was written, and not synced, may be gone while no daemon looks */
 
@@ -129,6 +131,13 @@ static inline bool store_is_served_by(const struct store *store, const struct st
 /* For saying which file it is; -1: none. */
 static inline int store_fd(const struct store *store) {
         return store->kind->fd ? store->kind->fd(store) : -1;
+}
+
+/* An error of that store in words. */
+static inline const char *store_error_text(const struct store *store, int error) {
+        const char *why = store->kind->why ? store->kind->why(store, error) : NULL;
+
+        return why ? why : strerror(-error);
 }
 
 static inline bool store_lend(struct store *store, uint64_t offset, uint32_t length, struct store_loan *ret_loan) {

@@ -139,6 +139,12 @@ static const char *store_ops_path(const struct store *store) {
         return ops->path;
 }
 
+static const char *store_ops_why(const struct store *store, int error) {
+        const struct store_ops *ops = (const struct store_ops *) store;
+
+        return error == -EIO && !served_is_served(ops->served) ? "no process serves it now" : NULL;
+}
+
 /* The area belongs to another thread where the served file does. */
 static bool store_ops_lend(struct store *store, uint64_t offset, uint32_t length, struct store_loan *ret_loan) {
         struct store_ops *ops = store_ops_of(store);
@@ -162,6 +168,7 @@ static const struct store_kind store_ops_kind = {
         .free = store_ops_free,
         .add_writer = store_ops_add_writer,
         .path = store_ops_path,
+        .why = store_ops_why,
         .is_served_by = store_ops_is_served_by,
 };
 

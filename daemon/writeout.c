@@ -282,7 +282,7 @@ static void writeout_finish_run(struct writeout *w, struct writeout_run *run) {
 
         INJECT(WRITEOUT_STORED);
         if (w->error == 0 && run->error < 0)
-                fileh_warning(fileh, run->error, "cannot store changes: %s (they are dirty still, and who asked for it is told)", strerror(-run->error));
+                fileh_warning(fileh, run->error, "cannot store changes: %s (they are dirty still, and who asked for it is told)", store_error_text(fileh->store, run->error));
         if (w->error == 0)
                 w->error = run->error;
         STAILQ_REMOVE_HEAD(&w->runs, entry);

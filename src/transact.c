@@ -143,7 +143,9 @@ static const char *transact_load_hint(const struct bf_fileh *fileh, int error, u
         if (error == -ENOMEM)
                 return "the pool is full of changes: write them out or discard them";
         if (error == -ENXIO && ledger_read_size(fileh->ledger, &size) == 0 && offset <= size && length <= size - offset)
-                return "it was truncated";
+                return "it was truncated; when it has grown again, bf_invalidate() forgets that";
+        if (error == -EIO && fileh->is_served)
+                return "the process that serves it has gone, and may come back, or could not load it";
         return NULL;
 }
 

@@ -155,6 +155,7 @@ static void test_server_dies_during_a_load(void **state) {
         worker_join(reader);
         assert_int_equal(reader->hit.signo, SIGBUS);
         assert_int_equal(reader->hit.error, EIO);
+        assert_true(daemonproc_says(&scene.rig->daemon, "no process serves it now"));
 }
 
 /* What serves a file touches another that the same client has mapped: who disconnects takes that away only when nothing is served any more. */
