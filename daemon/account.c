@@ -30,6 +30,8 @@ void account_limits_default(struct account_limits *limits, uint64_t n_descriptor
                         [ACCOUNT_DIRTY_BYTES] = ACCOUNT_NO_LIMIT,
                         [ACCOUNT_FAILED_PAGES] = FAILED_PAGES_DEFAULT,
                         [ACCOUNT_REPLY_FDS] = account_share(n_descriptors, REPLY_FDS_DEFAULT_MAX),
+                        [ACCOUNT_LOADING_BYTES] = ACCOUNT_NO_LIMIT,
+                        [ACCOUNT_LOADING_SERVED_BYTES] = ACCOUNT_NO_LIMIT,
                 },
         };
 }
@@ -69,8 +71,8 @@ static struct account *account_new(struct accounts *accounts, uid_t uid) {
         for (unsigned i = 0; i < N_ACCOUNT_ITEMS; i++) {
                 atomic_init(&account->n[i], 0);
                 atomic_init(&account->has_warned[i], false);
+                atomic_init(&account->waiting[i], 0);
         }
-        atomic_init(&account->waiting, 0);
         LIST_INSERT_HEAD(&accounts->buckets[uid % ACCOUNT_BUCKETS], account, entry);
         return account;
 }
@@ -113,6 +115,16 @@ void account_sub(struct account *account, enum account_item item, uint64_t n) {
 
         assert(before >= n);
         (void) before;
+}
+
+bool account_take(struct account *account, enum account_item item, uint64_t n, uint64_t max) {
+        uint_fast64_t before = atomic_load(&account->n[item]);
+
+        do
+                if (before > 0 && (before > max || n > max - before))
+                        return false;
+        while (!atomic_compare_exchange_weak(&account->n[item], &before, before + n));
+        return true;
 }
 
 uint64_t account_count(const struct account *account, enum account_item item) {

@@ -22,6 +22,8 @@ enum account_item {
         ACCOUNT_DIRTY_BYTES,
         ACCOUNT_FAILED_PAGES, /* that the daemon remembers */
         ACCOUNT_REPLY_FDS,    /* descriptors in replies that are not read */
+        ACCOUNT_LOADING_BYTES,        /* of loads under way: how many he may have depends on the pool (turn.c) */
+        ACCOUNT_LOADING_SERVED_BYTES, /* the same of files that processes serve */
         N_ACCOUNT_ITEMS,
 };
 
@@ -47,7 +49,7 @@ struct account {
         unsigned n_refs;
         atomic_uint_fast64_t n[N_ACCOUNT_ITEMS];
         atomic_bool has_warned[N_ACCOUNT_ITEMS];
-        atomic_uint_fast64_t waiting; /* a bit for each pager where somebody waits for fewer dirty bytes (quota.c) */
+        atomic_uint_fast64_t waiting[N_ACCOUNT_ITEMS]; /* a bit for each pager where somebody waits for fewer (quota.c, turn.c) */
 };
 
 /* What no user needs to be refused by, and what leaves enough to others in a daemon that may have so many descriptors. */
@@ -65,6 +67,9 @@ void account_put(struct account *account);
 
 void account_add(struct account *account, enum account_item item, uint64_t n);
 void account_sub(struct account *account, enum account_item item, uint64_t n);
+
+/* Adds n if he has no more than max then, or had nothing before: of those who try at the same moment just as many get it as there is something for. */
+bool account_take(struct account *account, enum account_item item, uint64_t n, uint64_t max);
 
 uint64_t account_count(const struct account *account, enum account_item item);
 

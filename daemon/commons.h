@@ -40,6 +40,7 @@ enum commons_poke {
         POKE_ROOM = 1u << 0,    /* there is room in the pool */
         POKE_QUOTA = 1u << 1,   /* some user has fewer dirty bytes */
         POKE_RECLAIM = 1u << 2, /* others need room, and it has what is to leave RAM first */
+        POKE_TURN = 1u << 3,    /* some user has fewer bytes being loaded */
 };
 
 /* A pager as the others see it. */

@@ -32,7 +32,7 @@ void fileh_free_spill_file(struct fileh *fileh) {
 static void fileh_free(struct fileh *fileh) {
         struct commons *commons = fileh->pager->commons;
 
-        assert(fileh->map.n_used == 0 && TAILQ_EMPTY(&fileh->handles) && TAILQ_EMPTY(&fileh->loads));
+        assert(fileh->map.n_used == 0 && TAILQ_EMPTY(&fileh->handles) && TAILQ_EMPTY(&fileh->loads) && !fileh->is_in_line);
         log_debug("fileh %u: freed", fileh->id);
         idtable_remove(&fileh->pager->filehs, fileh->id);
         if (fileh->is_shared)

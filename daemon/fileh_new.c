@@ -11,6 +11,7 @@
 #include "roster.h"
 #include "store_file.h"
 #include "store_ops.h"
+#include "turn.h"
 
 static struct roster_record fileh_record(const struct fileh_params *params) {
         return (struct roster_record) {
@@ -39,7 +40,8 @@ static int fileh_set_user(struct fileh *fileh, uid_t uid) {
         pager_count_dirty(fileh->pager, fileh->account, -(int64_t) fileh->n_counted);
         account_sub(fileh->account, ACCOUNT_FAILED_PAGES, fileh->n_failed);
         account_add(account, ACCOUNT_FAILED_PAGES, fileh->n_failed);
-        atomic_fetch_or(&account->waiting, atomic_load(&fileh->account->waiting)); /* who waits, waits for him now */
+        atomic_fetch_or(&account->waiting[ACCOUNT_DIRTY_BYTES], atomic_load(&fileh->account->waiting[ACCOUNT_DIRTY_BYTES])); /* who waits, waits for him now */
+        turn_change_account(fileh, account);
         account_put(fileh->account);
         fileh->account = account;
         fileh->uid = uid;

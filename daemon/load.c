@@ -16,11 +16,10 @@
 #include "place.h"
 #include "reclaim.h"
 #include "standing.h"
-
-/* What the loads of one fileh may have under way. */
-#define LOAD_TURN_BYTES (UINT64_C(4) << 20)
+#include "turn.h"
 
 static void load_read(struct load *load);
+static void load_start_queued(struct fileh *fileh);
 
 static uint64_t load_bytes(const struct load *load) {
         return load->n_blocks << load->fileh->block_shift;
@@ -72,17 +71,13 @@ int load_new(struct fileh *fileh, uint64_t block, uint64_t n, struct load **ret)
 
 static void load_give_turn_back(struct load *load) {
         struct fileh *fileh = load->fileh;
-        struct load *next;
 
         if (!load->has_turn)
                 return;
         load->has_turn = false;
-        fileh->loading_bytes -= load_bytes(load);
-        next = TAILQ_FIRST(&fileh->turn_queue);
-        if (!next)
-                return;
-        TAILQ_REMOVE(&fileh->turn_queue, next, queue_entry);
-        load_start(next);
+        turn_give(fileh, load_bytes(load));
+        if (!fileh->is_in_line)
+                load_start_queued(fileh);
 }
 
 static void load_get_buf(struct load *load) {
@@ -118,12 +113,6 @@ static void load_free(struct load *load) {
 }
 
 /* --- turn and room ------------------------------------------------------------------------------------------------------------------------------ */
-
-static uint64_t load_turn_limit(const struct fileh *fileh) {
-        uint64_t quarter = fileh->pager->pool->bytes / 4;
-
-        return quarter < LOAD_TURN_BYTES ? quarter : LOAD_TURN_BYTES;
-}
 
 /* Takes room for those pages that are still the load's own. */
 static bool load_take_room(struct load *load) {
@@ -196,21 +185,55 @@ static void load_wait_for_room(struct load *load) {
         load_set_room_timer(pager);
 }
 
+static bool load_take_turn(struct load *load) {
+        load->has_turn = turn_take(load->fileh, load_bytes(load));
+        return load->has_turn;
+}
+
+static void load_begin(struct load *load) {
+        if (load_find_room(load))
+                load_read(load);
+        else
+                load_wait_for_room(load);
+}
+
+/* One that ends at once gives its turn to the next, and comes by here again before it is gone. */
+static void load_start_queued(struct fileh *fileh) {
+        struct load *load;
+
+        while ((load = TAILQ_FIRST(&fileh->turn_queue)) && load_take_turn(load)) {
+                TAILQ_REMOVE(&fileh->turn_queue, load, queue_entry);
+                load_begin(load);
+        }
+        if (!load)
+                turn_leave_line(fileh);
+}
+
 void load_start(struct load *load) {
         struct fileh *fileh = load->fileh;
 
-        if (fileh->loading_bytes > 0 && fileh->loading_bytes + load_bytes(load) > load_turn_limit(fileh)) {
-                load->stage = LOAD_WAITS_TURN;
-                TAILQ_INSERT_TAIL(&fileh->turn_queue, load, queue_entry);
+        if (!fileh->is_in_line && load_take_turn(load)) {
+                load_begin(load);
                 return;
         }
-        load->has_turn = true;
-        fileh->loading_bytes += load_bytes(load);
-        if (load_find_room(load)) {
-                load_read(load);
-                return;
+        load->stage = LOAD_WAITS_TURN;
+        TAILQ_INSERT_TAIL(&fileh->turn_queue, load, queue_entry);
+}
+
+/* Of those that share the first begins what it may, then the next, until there is one that may not begin all that it could: it is the first the next time. */
+void load_turns_changed(struct pager *pager) {
+        const struct fileh *unserved = NULL;
+        struct fileh *fileh, *next;
+
+        pager->turn_is_news = false;
+        for (fileh = TAILQ_FIRST(&pager->turn_line); fileh; fileh = next) {
+                next = TAILQ_NEXT(fileh, turn_entry);
+                if (unserved && turn_is_of_one_share(fileh, unserved))
+                        continue;
+                load_start_queued(fileh);
+                if (fileh->is_in_line)
+                        unserved = fileh;
         }
-        load_wait_for_room(load);
 }
 
 static struct place_load load_placing(struct load *load, struct mapping *ahead_of) {
@@ -512,6 +535,7 @@ void load_cancel_waiting(struct fileh *fileh) {
                 TAILQ_REMOVE(&fileh->turn_queue, load, queue_entry);
                 load_cancel(load);
         }
+        turn_leave_line(fileh);
         for (load = TAILQ_FIRST(&fileh->pager->room_queue); load; load = next) {
                 next = TAILQ_NEXT(load, queue_entry);
                 if (load->fileh != fileh)

@@ -3,8 +3,7 @@
 #define BF_LOAD_H
 
 /*
- * Loads: from the file, or the spill file, into the memory. A load covers a run of blocks. It waits for its turn (so that one file, perhaps on a device that hangs,
- * does not take everything), then for room in the pool, then reads, then places what it read and shows it to who waits.
+ * Loads: from the file, or the spill file, into the memory. A load covers a run of blocks. It waits for its turn (turn.h), then for room in the pool, then reads, then places what it read and shows it to who waits.
  * A page whose block was invalidated meanwhile, or stored from the spill file, has left the load, which notices when it ends: what it read of that block goes nowhere.
  */
 
@@ -80,6 +79,9 @@ void load_hurry(struct load *load);
 
 /* The event takes a page out of its load's hands; who waited for it asks again. */
 void load_abandon(struct fileh *fileh, uint32_t id, enum page_event event);
+
+/* Users may have fewer bytes under way than before: begins loads that waited for that. */
+void load_turns_changed(struct pager *pager);
 
 /* There may be room again: begins those that waited for it, in their order; fails those that waited for too long. */
 void load_room_changed(struct pager *pager);

@@ -20,6 +20,7 @@ int pager_init(struct pager *pager, struct commons *commons, unsigned index, con
         idtable_init(&pager->loads);
         jobs_init(&pager->jobs);
         TAILQ_INIT(&pager->room_queue);
+        TAILQ_INIT(&pager->turn_line);
         TAILQ_INIT(&pager->quota_queue);
         TAILQ_INIT(&pager->strays);
         LIST_INIT(&pager->providers);
@@ -71,5 +72,5 @@ void pager_count_dirty(struct pager *pager, struct account *account, int64_t byt
         }
         account_sub(account, ACCOUNT_DIRTY_BYTES, (uint64_t) -bytes);
         pager->quota_is_freed = true;
-        pager->quota_others |= atomic_load(&account->waiting);
+        pager->quota_others |= atomic_load(&account->waiting[ACCOUNT_DIRTY_BYTES]);
 }

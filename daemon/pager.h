@@ -96,6 +96,9 @@ struct pager {
         TAILQ_HEAD(, load) room_queue; /* loads that wait for room, the longest first -> load->queue_entry */
         struct ring_op room_timer;
         bool room_timer_is_set;
+        TAILQ_HEAD(, fileh) turn_line; /* filehs whose loads wait until their user has fewer under way -> fileh->turn_entry */
+        bool turn_is_news;             /* some may begin, perhaps */
+        uint64_t turn_others;          /* pagers where somebody waits for what was given back here */
         TAILQ_HEAD(, quota_waiter) quota_queue; /* who waits to write, the longest first -> waiter->entry */
         struct ring_op quota_timer;
         bool quota_timer_is_set;

@@ -272,6 +272,7 @@ static void pager_thread_hear_others(struct pager *pager) {
 
         pager->room_is_news |= pokes & POKE_ROOM;
         pager->quota_is_freed |= pokes & POKE_QUOTA;
+        pager->turn_is_news |= pokes & POKE_TURN;
 }
 
 /* What others may wait for. */
@@ -284,11 +285,14 @@ static void pager_thread_tell_others(struct pager *pager) {
         if (pager->quota_others != 0)
                 commons_poke_others(commons, pager->index, pager->quota_others, POKE_QUOTA);
         pager->quota_others = 0;
+        if (pager->turn_others != 0)
+                commons_poke_others(commons, pager->index, pager->turn_others, POKE_TURN);
+        pager->turn_others = 0;
         standing_publish(pager);
 }
 
-/* One turn: what has ended, what was asked, a step of each job, then what waits for room, which any of these may have made, and some reclaim and
- * spilling. It sleeps only if none of them has more to do. */
+/* One turn: what has ended, what was asked, a step of each job, then loads that wait for theirs, then what waits for room, which any of these may have made,
+ * and some reclaim and spilling. It sleeps only if none of them has more to do. */
 static int pager_thread_turn(struct pager_thread *thread, bool *is_idle) {
         struct pager *pager = &thread->pager;
         bool reclaims, spills;
@@ -299,6 +303,8 @@ static int pager_thread_turn(struct pager_thread *thread, bool *is_idle) {
                 return r;
         pager_thread_hear_others(pager);
         jobs_run(&pager->jobs);
+        if (pager->turn_is_news)
+                load_turns_changed(pager);
         if (!TAILQ_EMPTY(&pager->room_queue))
                 load_room_changed(pager);
         if (pager->quota_is_freed)
@@ -307,7 +313,7 @@ static int pager_thread_turn(struct pager_thread *thread, bool *is_idle) {
         sweep_continue(pager);
         spills = spill_continue(pager);
         pager_thread_tell_others(pager);
-        *is_idle = !reclaims && !spills && jobs_is_idle(&pager->jobs);
+        *is_idle = !reclaims && !spills && !pager->turn_is_news && jobs_is_idle(&pager->jobs);
         return 0;
 }
 

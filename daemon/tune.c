@@ -14,6 +14,7 @@ void tune_pager(struct pager *pager, const struct pager_options *options) {
 
         /* What waits for something may have it now: the thread's turn, which comes next, looks at room and reclaim in any case. */
         pager->quota_is_freed = true;
+        pager->turn_is_news = true;
         pager->room_is_news = true;
         spill_resume(pager);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "opsfile.h"
 #include "rig.h"
 #include "watchdog.h"
 
@@ -370,6 +371,55 @@ static void test_another_daemon_allows_fewer_dirty_bytes(void **state) {
         assert_int_equal(rig_pool_stat(rig->clients[0]).dirty_bytes, RIG_PAGE);
 }
 
+/* --- loads under way ------------------------------------------------------------------------------------------------------------------------------ */
+
+static struct opsfile *serve(struct bf_client *server, uint64_t size) {
+        struct opsfile *file = opsfile_new(size, RIG_PAGE);
+        struct bf_open_opts opts = { .size = sizeof(opts), .name = "served", .block_size = RIG_PAGE };
+        struct bf_fileh *fileh;
+
+        assert_int_equal(bf_open_ops(server, &opsfile_ops, file, size, &opts, &fileh), 0);
+        return file;
+}
+
+static int open_served(struct bf_client *client, struct bf_fileh **ret_fileh) {
+        return bf_open(client, "ops:served", O_RDWR, NULL, ret_fileh);
+}
+
+/* All that may be under way of served files waits for what is loaded of another one. */
+static void load_from_below(struct opsfile *file, enum opsfile_op op, uint64_t block) {
+        (void) op;
+        assert_int_equal(*rig_word(file->arg, block, 0), block);
+}
+
+static void test_one_file_served_from_another(void **state) {
+        struct rig *rig = rig_here(state);
+        struct bf_fileh *below, *filehs[8];
+        struct bf_client *client, *server;
+        struct heldfs *heldfs;
+        struct opsfile *file;
+
+        rig_daemon(rig, RIG_SMALL_POOL, NULL);
+        heldfs = rig_heldfs(rig, RIG_SMALL_PAGES);
+        client = rig_client(rig);
+        below = rig_open(client, heldfs_path(heldfs), O_RDWR, 0);
+        server = rig_client(rig);
+        file = serve(server, RIG_SMALL_PAGES * RIG_PAGE);
+        file->arg = rig_map(below, 0, RIG_SMALL_PAGES);
+        file->on_call = load_from_below;
+        heldfs_hold(heldfs, HELDFS_READ, HELDFS_ANY, HELDFS_ALWAYS);
+        for (unsigned i = 0; i < 8; i++) {
+                assert_int_equal(open_served(client, &filehs[i]), 0);
+                assert_int_equal(bf_advise(filehs[i], 0, RIG_SMALL_PAGES * RIG_PAGE, BF_ADVICE_WILLNEED), 0);
+        }
+        heldfs_wait(heldfs, HELDFS_READ, HELDFS_ANY, 1);
+        heldfs_clear(heldfs);
+        for (unsigned i = 0; i < 8; i++)
+                assert_int_equal(bf_load(filehs[i], 0, RIG_SMALL_PAGES * RIG_PAGE), 0);
+        rig_disconnect(rig, server);
+        opsfile_free(file);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_two_users),
@@ -378,6 +428,7 @@ int main(void) {
                 RIG_TEST(test_writers_are_freed),
                 RIG_TEST(test_writers_that_go),
                 RIG_TEST(test_another_daemon_allows_fewer_dirty_bytes),
+                RIG_TEST(test_one_file_served_from_another),
         };
 
         watchdog_start();

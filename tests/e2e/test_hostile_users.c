@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Users who hold up the kernel where the daemon has to go, too: each is served by threads of the daemon that are his alone, and holds up those.
+ * Users who hold up the kernel where the daemon has to go, too: each is served by threads of the daemon that are his alone, and holds up those. And one whose loads
+ * do not end: they take a part of the pool, and no more.
  */
 
 #include <ctype.h>
@@ -17,6 +18,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "opsfile.h"
 #include "rawpeer.h"
 #include "uffd_abi.h"
 
@@ -221,10 +223,91 @@ static void test_the_watchdog_while_he_holds_it(void **state) {
         close(notify);
 }
 
+/* --- loads that do not end ------------------------------------------------------------------------------------------------------------------------- */
+
+#define LOADS_HANDLES 12u
+#define LOADS_BYTES (UINT64_C(1) << 20)
+#define LOADS_POOL "4M" /* of which his loads may have a quarter */
+#define LOADS_PAGES 512 /* half of it */
+
+/* Asks for much, and answers nothing until he is told to. */
+static int answer_late(int line, void *arg) {
+        const struct plan *plan = arg;
+        struct opsfile *file = opsfile_new(LOADS_BYTES, RIG_PAGE);
+        struct bf_open_opts opts = { .size = sizeof(opts), .name = "late", .block_size = RIG_PAGE };
+        struct bf_fileh *own, *filehs[LOADS_HANDLES];
+        struct bf_client *client;
+
+        child_hear(line);
+        child_become(OTHER_UID);
+        CHILD_CHECK(bf_connect(&client, plan->address) == 0);
+        CHILD_CHECK(bf_open_ops(client, &opsfile_ops, file, LOADS_BYTES, &opts, &own) == 0);
+        opsfile_hold(file, OPSFILE_LOAD, OPSFILE_ANY);
+        for (unsigned i = 0; i < LOADS_HANDLES; i++) {
+                CHILD_CHECK(bf_open(client, "ops:late", O_RDWR, NULL, &filehs[i]) == 0);
+                CHILD_CHECK(bf_advise(filehs[i], 0, LOADS_BYTES, BF_ADVICE_WILLNEED) == 0);
+        }
+        child_say(line, 1);
+        child_hear(line);
+        for (unsigned i = 0; i < LOADS_HANDLES / 2; i++) /* some have begun to load, and most wait */
+                CHILD_CHECK(bf_invalidate(filehs[i], 0, LOADS_BYTES) == 0 && bf_close(filehs[i]) == 0);
+        opsfile_release(file, OPSFILE_LOAD);
+        for (unsigned i = LOADS_HANDLES / 2; i < LOADS_HANDLES; i++)
+                CHILD_CHECK(bf_load(filehs[i], 0, LOADS_BYTES) == 0);
+        for (unsigned i = LOADS_HANDLES / 2; i < LOADS_HANDLES; i++)
+                CHILD_CHECK(bf_close(filehs[i]) == 0);
+        child_say(line, 2);
+        child_hear(line);
+        return 0;
+}
+
+/* Nobody but the bystander has anything. */
+static bool is_alone(const struct bystander *bystander) {
+        struct bf_pool_stat now = rig_pool_stat(bystander->client);
+
+        return now.peers == 1 && now.filehs == 1 && now.resident_bytes == bystander->pool.resident_bytes;
+}
+
+static void test_one_whose_loads_do_not_end(void **state) {
+        struct rig *rig = rig_here(state);
+        const char *path = rig_identity(rig, "honest", LOADS_PAGES);
+        struct bystander bystander;
+        struct bf_fileh *fileh;
+        struct child *child;
+        struct plan plan;
+
+        if (geteuid() != 0 || access("/dev/userfaultfd", R_OK | W_OK) < 0) {
+                print_message("skipped: needs root and /dev/userfaultfd\n");
+                skip();
+        }
+        rig_daemon(rig, "--pool", LOADS_POOL, "--pagers", "2", "--room-timeout", "0.2", "--socket-mode", "0666", RIG_NO_SPILL, NULL);
+        plan.address = rig_address(rig);
+        child = rig_child(rig, answer_late, &plan);
+        bystander_begin(rig, &bystander);
+        child_say(child->line, 1);
+        assert_int_equal(child_hear(child->line), 1);
+        while (rig_pool_stat(bystander.client).resident_bytes < LOADS_BYTES)
+                sched_yield();
+        for (unsigned i = 0; i < 10; i++) {
+                fileh = rig_open(bystander.client, path, O_RDWR, 0);
+                assert_int_equal(bf_load(fileh, 0, LOADS_PAGES * RIG_PAGE), 0);
+                assert_int_equal(bf_close(fileh), 0);
+        }
+        assert_all_works(rig, &bystander, path);
+        child_say(child->line, 1);
+        assert_int_equal(child_hear(child->line), 2);
+        child_say(child->line, 1);
+        assert_int_equal(child_wait(child), 0);
+        while (!is_alone(&bystander))
+                sched_yield();
+        assert_all_works(rig, &bystander, path);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 RIG_TEST(test_one_who_holds_the_lock_of_his_memory),
                 RIG_TEST(test_the_watchdog_while_he_holds_it),
+                RIG_TEST(test_one_whose_loads_do_not_end),
         };
 
         return cmocka_run_group_tests_name("hostile_users", tests, NULL, NULL);

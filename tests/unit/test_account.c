@@ -43,6 +43,25 @@ static void test_counts_are_each_user_s_own(void **state) {
         account_put(other);
 }
 
+/* Up to a limit of the caller's, which the first may go beyond. */
+static void test_taking(void **state) {
+        struct accounts accounts;
+        struct account *account;
+
+        (void) state;
+        accounts_init(&accounts, &limits);
+        account = account_get(&accounts, 1);
+        assert_true(account_take(account, ACCOUNT_LOADING_BYTES, 10, 4));
+        assert_false(account_take(account, ACCOUNT_LOADING_BYTES, 1, 4));
+        assert_false(account_take(account, ACCOUNT_LOADING_BYTES, UINT64_MAX, 12));
+        assert_true(account_take(account, ACCOUNT_LOADING_BYTES, 2, 12));
+        assert_false(account_take(account, ACCOUNT_LOADING_BYTES, 1, 12));
+        assert_true(account_take(account, ACCOUNT_LOADING_SERVED_BYTES, 12, 12));
+        account_sub(account, ACCOUNT_LOADING_SERVED_BYTES, 12);
+        account_sub(account, ACCOUNT_LOADING_BYTES, 12);
+        account_put(account);
+}
+
 /* Who comes again meets his account as long as somebody holds it, warnings included, and then a new one. */
 static void test_accounts_come_and_go(void **state) {
         struct accounts accounts;
@@ -83,6 +102,7 @@ static void test_defaults_leave_something_to_others(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_counts_are_each_user_s_own),
+                cmocka_unit_test(test_taking),
                 cmocka_unit_test(test_accounts_come_and_go),
                 cmocka_unit_test(test_defaults_leave_something_to_others),
         };
