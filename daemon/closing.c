@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "absent.h"
+#include "account.h"
 #include "closing.h"
 #include "fileh.h"
 #include "handle.h"
@@ -14,6 +15,14 @@
 #include "remap.h"
 #include "stray.h"
 
+/* What is asked of a file that hangs does not end with the handle: else who closes it, and opens it again, could have ever more of that. */
+static void closing_count(struct fileh *fileh) {
+        if (TAILQ_EMPTY(&fileh->loads) && !fileh->writeout)
+                return;
+        fileh->is_counted = true;
+        account_add(fileh->account, ACCOUNT_HANDLES, 1);
+}
+
 /*
  * Jobs, loads and stores that are under way see is_closing, or hold on to the fileh until they end; it is freed with the last of them. A client that was
  * disconnected, and brings what it has kept, must not be told that nothing was lost.
@@ -23,8 +32,9 @@ static void closing_fileh(struct fileh *fileh, const struct reply_to *to) {
         ledger_file_close(&fileh->ledger);
         directory_set_closed(&fileh->pager->commons->directory, &fileh->entry, fileh->writeout);
         INJECT(CLOSING_CALLED);
-        pager_count(fileh->pager, COUNTER_FILEHS, -1);
         load_cancel_waiting(fileh);
+        closing_count(fileh);
+        pager_count(fileh->pager, COUNTER_FILEHS, -1);
         while (range_drop(fileh, 0, UINT64_MAX, RANGE_ALL, to) < 0)
                 log_error("no memory to close a file: trying again");
 }

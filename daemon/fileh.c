@@ -46,6 +46,8 @@ static void fileh_free(struct fileh *fileh) {
         memory_fini(&fileh->memory);
         if (!fileh->is_closing)
                 pager_count(fileh->pager, COUNTER_FILEHS, -1);
+        if (fileh->is_counted)
+                account_sub(fileh->account, ACCOUNT_HANDLES, 1);
         account_put(fileh->account);
         directory_leave(&commons->directory, &fileh->entry);
         directory_release(&commons->directory, fileh->route);

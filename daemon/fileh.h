@@ -69,6 +69,7 @@ struct fileh {
         TAILQ_HEAD(, handle) handles; /* -> handle->entry */
         unsigned n_refs;              /* handles, also closed ones until freed; jobs; loads and stores under way */
         bool is_closing;              /* the last handle is closed, and nobody is absent */
+        bool is_counted;              /* as a handle of its user: so is a closed one that loads or stores still hold on to */
         bool is_broken;               /* its pages could not be taken up */
         unsigned n_awaited;           /* what has to end before handles are answered and listened to (opening.h) */
         struct job predecessor;       /* one of them: another fileh of the file, which is closed and still storing */

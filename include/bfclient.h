@@ -151,7 +151,7 @@ struct bf_open_opts {
  * of an NBD server -EPERM it is not allowed, -EROFS it is read-only, or why it cannot be connected to;
  * -EINVAL other flags, BF_DIRECT for what is no path, or a block size that is no power of two from 4096 to 2 MiB; -EBUSY a user of the shared fileh holds locks on its memory, which no
  * program has a reason to; -ENOMEM; -EMFILE this process has too many handles;
- * -EUSERS this user has, in all his processes.
+ * -EUSERS this user has, in all his processes: closed ones count until what was being loaded or stored of them has ended.
  */
 int bf_open(struct bf_client *client, const char *path, int oflag, const struct bf_open_opts *opts, struct bf_fileh **ret);
 

@@ -373,6 +373,8 @@ static void test_another_daemon_allows_fewer_dirty_bytes(void **state) {
 
 /* --- loads under way ------------------------------------------------------------------------------------------------------------------------------ */
 
+#define HANDLES_OF_FIVE_LEFT 4 /* one serves the file */
+
 static struct opsfile *serve(struct bf_client *server, uint64_t size) {
         struct opsfile *file = opsfile_new(size, RIG_PAGE);
         struct bf_open_opts opts = { .size = sizeof(opts), .name = "served", .block_size = RIG_PAGE };
@@ -382,8 +384,73 @@ static struct opsfile *serve(struct bf_client *server, uint64_t size) {
         return file;
 }
 
+static void begin_load(struct bf_fileh *fileh) {
+        assert_int_equal(bf_advise(fileh, 0, RIG_PAGE, BF_ADVICE_WILLNEED), 0);
+        while (bf_page_state(fileh, 0) != BF_PAGE_LOADING)
+                sched_yield();
+}
+
 static int open_served(struct bf_client *client, struct bf_fileh **ret_fileh) {
         return bf_open(client, "ops:served", O_RDWR, NULL, ret_fileh);
+}
+
+static void by_close(struct rig *rig, struct bf_client *client) {
+        struct bf_fileh *fileh;
+
+        (void) rig;
+        assert_int_equal(open_served(client, &fileh), 0);
+        begin_load(fileh);
+        assert_int_equal(bf_close(fileh), 0);
+}
+
+static void by_disconnect(struct rig *rig, struct bf_client *client) {
+        uint64_t n_filehs = rig_pool_stat(client).filehs;
+        struct bf_client *other = rig_client(rig);
+        struct bf_fileh *fileh;
+
+        assert_int_equal(open_served(other, &fileh), 0);
+        begin_load(fileh);
+        rig_disconnect(rig, other);
+        while (rig_pool_stat(client).filehs != n_filehs)
+                sched_yield();
+}
+
+/* A load does not end when its file is closed: who closes many that hang cannot open ever more. */
+static void test_closed_files_that_hang(void **state) {
+        static void (*const ways[])(struct rig *rig, struct bf_client *client) = { by_close, by_disconnect };
+        struct rig *rig = rig_here(state);
+        struct bf_fileh *filehs[HANDLES_OF_FIVE_LEFT], *one_more = NULL;
+        struct bf_client *client, *server;
+        struct opsfile *file;
+        unsigned n_fds, n_refused;
+
+        rig_daemon(rig, "--pool", "64M", "--uid-handles", "5", NULL);
+        server = rig_client(rig);
+        file = serve(server, N_PAGES * RIG_PAGE);
+        client = rig_client(rig);
+        n_fds = rig_count_fds(rig, client);
+        for (size_t way = 0; way < sizeof(ways) / sizeof(ways[0]); way++) {
+                opsfile_hold(file, OPSFILE_LOAD, OPSFILE_ANY);
+                for (unsigned i = 0; i < HANDLES_OF_FIVE_LEFT; i++)
+                        ways[way](rig, client);
+                n_refused = 0;
+                for (unsigned i = 0; i < 3; i++)
+                        n_refused += open_served(client, &one_more) == -EUSERS;
+                opsfile_release(file, OPSFILE_LOAD);
+                assert_int_equal(n_refused, 3);
+                assert_non_null(strstr(bf_errmsg(), "--uid-handles"));
+                for (unsigned i = 0; i < HANDLES_OF_FIVE_LEFT; i++)
+                        while (open_served(client, &filehs[i]) == -EUSERS)
+                                sched_yield();
+                for (unsigned i = 0; i < HANDLES_OF_FIVE_LEFT; i++) {
+                        assert_int_equal(bf_load(filehs[i], 0, N_PAGES * RIG_PAGE), 0);
+                        assert_int_equal(bf_close(filehs[i]), 0);
+                }
+                rig_wait_fds(rig, client, n_fds);
+                rig_wait_resident(client, 0);
+        }
+        rig_disconnect(rig, server);
+        opsfile_free(file);
 }
 
 /* All that may be under way of served files waits for what is loaded of another one. */
@@ -428,6 +495,7 @@ int main(void) {
                 RIG_TEST(test_writers_are_freed),
                 RIG_TEST(test_writers_that_go),
                 RIG_TEST(test_another_daemon_allows_fewer_dirty_bytes),
+                RIG_TEST(test_closed_files_that_hang),
                 RIG_TEST(test_one_file_served_from_another),
         };
 
