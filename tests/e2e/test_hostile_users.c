@@ -21,6 +21,7 @@
 #include "opsfile.h"
 #include "rawpeer.h"
 #include "uffd_abi.h"
+#include "watchdog.h"
 
 #define N_PAGES 100
 #define OTHER_UID 65533
@@ -310,5 +311,6 @@ int main(void) {
                 RIG_TEST(test_one_whose_loads_do_not_end),
         };
 
+        watchdog_start();
         return cmocka_run_group_tests_name("hostile_users", tests, NULL, NULL);
 }
