@@ -94,7 +94,7 @@ struct bf_fileh;
  * Connects to a daemon; *ret is freed by bf_disconnect().
  *
  * address:
- *   NULL                 $BIGFILED_SOCKET if set, else /run/bigfiled/bigfiled.sock; as "spawn:" if there is no such socket, or nobody serves it.
+ *   NULL                 $BIGFILED_SOCKET (a path) if set, else /run/bigfiled/bigfiled.sock; as "spawn:" if there is no such socket, or nobody serves it.
  *   "unix:PATH"          the socket at PATH.
  *   "spawn:"             a private daemon, started for this client and ended with it (or with this process). If it is killed, another is started.
  *   "spawn:KEY=VALUE,…"  the same with settings: pool=SIZE (64M, 2G, …; default 64M), spill-dir=PATH (or none), spill-size=SIZE, room-timeout=SECONDS
@@ -110,7 +110,8 @@ struct bf_fileh;
  */
 int bf_connect(struct bf_client **ret, const char *address);
 
-/* Unmaps and closes what is left; dirty pages are dropped. NULL is fine. No other thread may be in a call on this client or touch its mappings. */
+/* Unmaps and closes what is left; dirty pages are dropped. NULL is fine. No other thread may be in a call on this client or touch its mappings; nor is it for a
+ * function of a file that this client serves (bf_open_ops). */
 void bf_disconnect(struct bf_client *client);
 
 /* The last failure of a bf_ function in this thread, in words: what was tried, on what, what went wrong, what to do. "" if there was none.

@@ -101,8 +101,11 @@ int address_parse(const char *text, const char *socket, struct address *ret_addr
         };
         int r;
 
-        if (!text && socket && *socket) {
+        if (!text && socket && address_skip(&socket, "spawn:")) {
+                r = errmsg_set(-EINVAL, "$BIGFILED_SOCKET is the path of a socket; for a private bigfiled the program says \"spawn:\" itself");
+        } else if (!text && socket && *socket) {
                 address.kind = ADDRESS_UNIX;
+                (void) address_skip(&socket, "unix:");
                 r = address_set_path(&address, socket);
         } else if (!text) {
                 r = address_set_path(&address, ADDRESS_DEFAULT_SOCKET);

@@ -27,7 +27,7 @@ struct address {
         char spill_dir[ADDRESS_PATH_MAX]; /* "" */
 };
 
-/* text: as bf_connect() takes it, NULL included. socket: what $BIGFILED_SOCKET holds, or NULL. -EINVAL, and sets bf_errmsg(). */
+/* text: as bf_connect() takes it, NULL included. socket: what $BIGFILED_SOCKET holds, a path, perhaps with "unix:" before it, or NULL. -EINVAL, and sets bf_errmsg(). */
 int address_parse(const char *text, const char *socket, struct address *ret_address);
 
 #endif

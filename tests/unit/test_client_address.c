@@ -29,7 +29,7 @@ static void test_understood(void **state) {
                 { NULL, NULL, ADDRESS_DEFAULT, ADDRESS_DEFAULT_SOCKET, ADDRESS_DEFAULT_POOL, OWN_TIMEOUT },
                 { NULL, "", ADDRESS_DEFAULT, ADDRESS_DEFAULT_SOCKET, ADDRESS_DEFAULT_POOL, OWN_TIMEOUT },
                 { NULL, "/tmp/s", ADDRESS_UNIX, "/tmp/s", ADDRESS_DEFAULT_POOL, OWN_TIMEOUT },
-                { NULL, "unix:odd", ADDRESS_UNIX, "unix:odd", ADDRESS_DEFAULT_POOL, OWN_TIMEOUT }, /* the variable holds a path */
+                { NULL, "unix:/tmp/s", ADDRESS_UNIX, "/tmp/s", ADDRESS_DEFAULT_POOL, OWN_TIMEOUT }, /* the variable holds a path, but an address is understood */
                 { "unix:/tmp/s", "/other", ADDRESS_UNIX, "/tmp/s", ADDRESS_DEFAULT_POOL, OWN_TIMEOUT },
                 { "unix:a,b=c", NULL, ADDRESS_UNIX, "a,b=c", ADDRESS_DEFAULT_POOL, OWN_TIMEOUT },
                 { "spawn:", "/other", ADDRESS_SPAWN, "", ADDRESS_DEFAULT_POOL, OWN_TIMEOUT },
@@ -50,6 +50,14 @@ static void test_understood(void **state) {
                 assert_int_equal(address.pool, cases[i].pool);
                 assert_int_equal(address.room_timeout_usec, cases[i].room_timeout_usec);
         }
+}
+
+static void test_a_private_daemon_from_the_environment(void **state) {
+        struct address address;
+
+        (void) state;
+        assert_int_equal(address_parse(NULL, "spawn:pool=8M", &address), -EINVAL);
+        assert_non_null(strstr(bf_errmsg(), "$BIGFILED_SOCKET is the path of a socket"));
 }
 
 static void check_refused(const char *text, const char *words) {
@@ -133,6 +141,7 @@ static void test_longest(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_understood),
+                cmocka_unit_test(test_a_private_daemon_from_the_environment),
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_spilling),
                 cmocka_unit_test(test_too_long),
