@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,6 +11,8 @@
 #include "provide.h"
 #include "script.h"
 #include "servant.h"
+
+#define SERVANT_FDS_MAX 20
 
 static void servant_close(int *fd) {
         if (*fd >= 0)
@@ -129,10 +132,31 @@ static void servant_spoil(struct provide_answer *answer) {
         }
 }
 
-static void servant_send(const struct servant *servant, const struct provide_answer *answer) {
-        size_t size = next_is_odd() ? next_of(sizeof(*answer) + 1) : sizeof(*answer);
+/* With descriptors beside it, which it must not have. */
+static void servant_send_with_fds(const struct servant *servant, struct provide_answer *answer, size_t size) {
+        union {
+                struct cmsghdr header;
+                char bytes[CMSG_SPACE(SERVANT_FDS_MAX * sizeof(int))];
+        } control = { .header = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
+        struct iovec iov = { .iov_base = answer, .iov_len = size };
+        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes };
+        unsigned n = 1 + next_of(SERVANT_FDS_MAX);
 
-        (void) send(servant->socket, answer, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        control.header.cmsg_len = CMSG_LEN(n * sizeof(int));
+        m.msg_controllen = CMSG_SPACE(n * sizeof(int));
+        for (unsigned i = 0; i < n; i++)
+                memcpy(CMSG_DATA(&control.header) + i * sizeof(int), i % 2 ? &servant->socket : &servant->area, sizeof(int));
+        (void) sendmsg(servant->socket, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void servant_send(const struct servant *servant, struct provide_answer *answer) {
+        unsigned manner = next_of(16);
+        size_t size = manner == 15 ? next_of(sizeof(*answer) + 1) : sizeof(*answer);
+
+        if (manner == 14)
+                servant_send_with_fds(servant, answer, size);
+        else
+                (void) send(servant->socket, answer, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /* Returns false if nothing is. */
