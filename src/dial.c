@@ -200,7 +200,8 @@ static int dial_fail_hello(const struct dial *dial, int r) {
         if (r == -EMFILE || r == -ENFILE)
                 return errmsg_fail(r, "the daemon has as many as it may have: see its LimitNOFILE=", "cannot connect to %s", dial->daemon);
         if (r == -EPIPE)
-                return errmsg_set(-ENOTCONN, "%s has closed the connection at once (its log tells why)", dial->daemon);
+                return errmsg_set(-ENOTCONN, "%s has closed the connection at once (%s)", dial->daemon,
+                                  dial->is_private ? "it may have said why on standard error" : "its log tells why");
         return errmsg_fail(r, NULL, "cannot connect to %s", dial->daemon);
 }
 
