@@ -39,12 +39,18 @@ static int client_make_uffd(const struct lab_client *client) {
         return (int) syscall(SYS_userfaultfd, flags | (client->flags & LAB_USER_MODE ? UFFD_USER_MODE_ONLY : 0));
 }
 
+/* Far from where the system puts what is mapped: nothing else comes to lie there when it is unmapped, as what a sanitizer maps would. */
+#define CLIENT_MAP_BEGIN UINT64_C(0x200000000000)
+#define CLIENT_MAP_STEP (UINT64_C(1) << 30)
+
 static int client_map(const struct lab_client *client, int uffd, uint64_t *ret_address) {
+        static uint64_t hint = CLIENT_MAP_BEGIN;
         bool readonly = client->flags & LAB_READONLY;
         struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR | (readonly ? 0 : UFFDIO_REGISTER_MODE_WP) };
-        void *p = mmap(NULL, client->length, readonly ? PROT_READ : PROT_READ | PROT_WRITE, (readonly ? MAP_PRIVATE : MAP_SHARED) | MAP_NORESERVE,
+        void *p = mmap((void *) (uintptr_t) hint, client->length, readonly ? PROT_READ : PROT_READ | PROT_WRITE, (readonly ? MAP_PRIVATE : MAP_SHARED) | MAP_NORESERVE,
                        client->memfd, 0);
 
+        hint += CLIENT_MAP_STEP;
         if (p == MAP_FAILED)
                 return -errno;
         if (!(client->flags & LAB_FORKABLE) && madvise(p, client->length, MADV_DONTFORK) < 0)
