@@ -160,10 +160,6 @@ static void load_set_room_timer(struct pager *pager) {
         ring_timer(pager->ring, &pager->room_timer, first->deadline);
 }
 
-static uint64_t load_pager_bit(const struct pager *pager) {
-        return UINT64_C(1) << pager->index;
-}
-
 /* What the others are to make room for. */
 static void load_publish_awaited(struct pager *pager) {
         const struct load *first = TAILQ_FIRST(&pager->room_queue);
@@ -180,7 +176,7 @@ static void load_wait_for_room(struct load *load) {
         load->deadline = load->queued + pager->options.room_timeout_usec;
         TAILQ_INSERT_TAIL(&pager->room_queue, load, queue_entry);
         load_publish_awaited(pager);
-        atomic_fetch_or(&pager->commons->room_waiters, load_pager_bit(pager));
+        atomic_fetch_or(&pager->commons->room_waiters, pager_bit(pager));
         pager->room_is_news = true;
         load_set_room_timer(pager);
 }
@@ -300,7 +296,7 @@ void load_room_changed(struct pager *pager) {
         }
         load_publish_awaited(pager);
         if (!load)
-                atomic_fetch_and(&pager->commons->room_waiters, ~load_pager_bit(pager));
+                atomic_fetch_and(&pager->commons->room_waiters, ~pager_bit(pager));
         else if (pager->room_is_news)
                 standing_ask_others(pager);
         pager->room_is_news = false;

@@ -3,7 +3,8 @@
 #define BF_LOAD_H
 
 /*
- * Loads: from the file, or the spill file, into the memory. A load covers a run of blocks. It waits for its turn (turn.h), then for room in the pool, then reads, then places what it read and shows it to who waits.
+ * Loads: from the file, or the spill file, into the memory. A load covers a run of blocks. It waits for its turn (turn.h), then for room in the pool, then
+ * reads, then places what it read and shows it to who waits.
  * A page whose block was invalidated meanwhile, or stored from the spill file, has left the load, which notices when it ends: what it read of that block goes nowhere.
  */
 

@@ -27,6 +27,7 @@
 #include "server.h"
 #include "settle.h"
 #include "size.h"
+#include "spill_file.h"
 #include "status.h"
 #include "survey.h"
 #include "uffd.h"
@@ -241,13 +242,11 @@ static int main_serve(struct daemon *d) {
 
 /* Said now, and not only when the pool is full of changes. A folder that lets none be made now may let it then. */
 static void main_try_spill_dir(const struct daemon *d) {
-        int fd = openat(d->options.pager.spill_dir_fd, ".", O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+        int r = spill_file_try(d->options.pager.spill_dir_fd);
 
-        if (fd >= 0)
-                close(fd);
-        else
+        if (r < 0)
                 log_warning("cannot make a file in %s to spill changes to: %s (as long as that is so, who needs room when the pool is full of changes waits; see --spill-dir)",
-                            d->options.spill_dir, strerror(errno));
+                            d->options.spill_dir, strerror(-r));
 }
 
 /* Without the folder all works, but for transactions larger than the pool. */

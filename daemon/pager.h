@@ -140,6 +140,11 @@ struct pager {
 int pager_init(struct pager *pager, struct commons *commons, unsigned index, const struct pager_options *options);
 void pager_fini(struct pager *pager);
 
+/* Where each pager has a bit. */
+static inline uint64_t pager_bit(const struct pager *pager) {
+        return UINT64_C(1) << pager->index;
+}
+
 static inline void pager_count(struct pager *pager, enum counter counter, int64_t n) {
         counters_add(&pager->commons->pagers[pager->index].counters, counter, n);
 }

@@ -39,10 +39,6 @@ static struct account *quota_account(const struct quota_waiter *waiter) {
         return waiter->mapping->fileh->account;
 }
 
-static uint64_t quota_bit(const struct pager *pager) {
-        return UINT64_C(1) << pager->index;
-}
-
 /* The other pagers of the user need not tell this one any more when something is stored. */
 static void quota_remove(struct pager *pager, struct quota_waiter *waiter) {
         struct account *account = quota_account(waiter);
@@ -53,7 +49,7 @@ static void quota_remove(struct pager *pager, struct quota_waiter *waiter) {
         TAILQ_FOREACH(other, &pager->quota_queue, entry)
                 if (quota_account(other) == account)
                         return;
-        atomic_fetch_and(&account->waiting[ACCOUNT_DIRTY_BYTES], ~quota_bit(pager));
+        atomic_fetch_and(&account->waiting[ACCOUNT_DIRTY_BYTES], ~pager_bit(pager));
 }
 
 /* It counts as failed, as if its load had: the thread gets SIGBUS, and is told EDQUOT. What was in the memory is as in the file. */
@@ -115,7 +111,7 @@ int quota_wait(struct mapping *mapping, uint64_t block) {
                 return -ENOMEM;
         *waiter = (struct quota_waiter) { .mapping = mapping, .block = block, .since = pager->fault_began, .deadline = ring_now() + pager->options.room_timeout_usec };
         TAILQ_INSERT_TAIL(&pager->quota_queue, waiter, entry);
-        atomic_fetch_or(&fileh->account->waiting[ACCOUNT_DIRTY_BYTES], quota_bit(pager));
+        atomic_fetch_or(&fileh->account->waiting[ACCOUNT_DIRTY_BYTES], pager_bit(pager));
         pager->quota_is_freed |= quota_has_left(fileh); /* something may have been stored just before others knew */
         if (account_may_warn(fileh->account, ACCOUNT_DIRTY_BYTES))
                 log_about(LOG_LEVEL_WARNING, &(struct log_about) { .has_uid = true, .uid = fileh->account->uid },

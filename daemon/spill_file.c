@@ -15,8 +15,20 @@
 #define SPILL_FILE_PART_SHIFT_MIN 20
 
 /* With O_EXCL nobody can give it a name. */
+#define SPILL_FILE_FLAGS (O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC)
+#define SPILL_FILE_MODE 0600
+
+int spill_file_try(int dir_fd) {
+        int fd = openat(dir_fd, ".", SPILL_FILE_FLAGS, SPILL_FILE_MODE);
+
+        if (fd < 0)
+                return -errno;
+        close(fd);
+        return 0;
+}
+
 void spill_file_create(struct ring *ring, struct ring_op *op, int dir_fd) {
-        ring_open(ring, op, dir_fd, ".", O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+        ring_open(ring, op, dir_fd, ".", SPILL_FILE_FLAGS, SPILL_FILE_MODE);
 }
 
 /* What the kernel knows of it: a client may bring another file, and its server may not answer. */

@@ -26,6 +26,9 @@ struct spill_file {
         unsigned part_shift;
 };
 
+/* Could one be made in that folder now? 0 or a negative errno. It may wait for the disk. */
+int spill_file_try(int dir_fd);
+
 /* Begins to make one in a folder; op ends with the descriptor, for spill_file_init(), or a negative errno. */
 void spill_file_create(struct ring *ring, struct ring_op *op, int dir_fd);
 

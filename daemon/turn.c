@@ -20,10 +20,6 @@ static uint64_t turn_user_limit(const struct pager *pager) {
         return pager->pool->bytes / TURN_USER_SHARE;
 }
 
-static uint64_t turn_bit(const struct pager *pager) {
-        return UINT64_C(1) << pager->index;
-}
-
 static enum account_item turn_item(const struct fileh *fileh) {
         return fileh->is_served ? ACCOUNT_LOADING_SERVED_BYTES : ACCOUNT_LOADING_BYTES;
 }
@@ -42,7 +38,7 @@ static void turn_enter_line(struct fileh *fileh, struct account *account) {
                 return;
         fileh->is_in_line = true;
         TAILQ_INSERT_TAIL(&pager->turn_line, fileh, turn_entry);
-        atomic_fetch_or(&account->waiting[turn_item(fileh)], turn_bit(pager));
+        atomic_fetch_or(&account->waiting[turn_item(fileh)], pager_bit(pager));
         pager->turn_is_news = true;
 }
 
@@ -57,12 +53,12 @@ void turn_leave_line(struct fileh *fileh) {
         TAILQ_FOREACH(other, &pager->turn_line, turn_entry)
                 if (turn_is_of_one_share(other, fileh))
                         return;
-        atomic_fetch_and(&fileh->account->waiting[turn_item(fileh)], ~turn_bit(pager));
+        atomic_fetch_and(&fileh->account->waiting[turn_item(fileh)], ~pager_bit(pager));
 }
 
 /* Between pagers there is no order: each has its own line. */
 static bool turn_is_others(const struct fileh *fileh) {
-        return !fileh->is_in_line && atomic_load(&fileh->account->waiting[turn_item(fileh)]) & turn_bit(fileh->pager);
+        return !fileh->is_in_line && atomic_load(&fileh->account->waiting[turn_item(fileh)]) & pager_bit(fileh->pager);
 }
 
 /* --- turns -------------------------------------------------------------------------------------------------------------------------------------- */
@@ -87,7 +83,7 @@ static void turn_give_back(const struct fileh *fileh, uint64_t bytes) {
 
         account_sub(account, turn_item(fileh), bytes);
         waiting = atomic_load(&account->waiting[turn_item(fileh)]);
-        pager->turn_is_news |= waiting & turn_bit(pager);
+        pager->turn_is_news |= waiting & pager_bit(pager);
         pager->turn_others |= waiting;
 }
 

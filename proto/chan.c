@@ -285,6 +285,7 @@ int chan_path(int fd, char *buf) {
         socklen_t length = sizeof(address);
 
         static_assert(sizeof(address.sun_path) < CHAN_PATH_MAX, "any path has room");
+        static_assert(sizeof(address.sun_path) == CHAN_ADDRESS_MAX, "it is the kernel's");
         if (getsockname(fd, (struct sockaddr *) &address, &length) < 0)
                 return -errno;
         if (address.sun_family != AF_UNIX || length <= offsetof(struct sockaddr_un, sun_path) || address.sun_path[0] == '\0')
