@@ -70,6 +70,7 @@ static void test_commit_after_a_restart(void **state) {
         struct scene scene = start(rig_here(state));
 
         dirty(&scene, 1000);
+        rig_wait_spilled(scene.fileh, 0, 4);
         kill_daemon(&scene);
         assert_int_equal(rig_stat(scene.fileh).dirty_bytes, N_PAGES * RIG_PAGE);
         assert_in_range(spill_stat(scene.client).spilled_bytes, (N_PAGES - RIG_SMALL_PAGES) * RIG_PAGE, N_PAGES * RIG_PAGE);
@@ -103,6 +104,7 @@ static void test_spilling_turned_off(void **state) {
         struct scene scene = start(rig_here(state));
 
         dirty(&scene, 1000);
+        rig_wait_spilled(scene.fileh, 0, 4);
         daemonproc_kill(&scene.rig->daemon);
         rig_daemon(scene.rig, "--pool", "64M", RIG_NO_SPILL, NULL);
         assert_states(scene.fileh, 0, "PPPP");

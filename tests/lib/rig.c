@@ -285,6 +285,12 @@ void rig_wait_resident(struct bf_client *client, uint64_t bytes) {
                 sched_yield();
 }
 
+void rig_wait_spilled(struct bf_fileh *fileh, uint64_t first, uint64_t n) {
+        for (uint64_t page = first; page < first + n; page++)
+                while (bf_page_state(fileh, page * RIG_PAGE) != BF_PAGE_SPILLED)
+                        sched_yield();
+}
+
 unsigned rig_count_fds(struct rig *rig, struct bf_client *client) {
         struct daemonproc_usage usage;
 

@@ -117,6 +117,9 @@ struct bf_pool_stat rig_pool_stat(struct bf_client *client);
 void rig_wait_resident(struct bf_client *client, uint64_t bytes);
 void rig_wait_fds(struct rig *rig, struct bf_client *client, unsigned n_fds);
 
+/* A page whose content is on its way to the spill file is dirty still, for as long as a disk takes: this waits until n pages from this one on are spilled. */
+void rig_wait_spilled(struct bf_fileh *fileh, uint64_t first, uint64_t n);
+
 /* The descriptors of the daemon when it has answered all that it was asked. */
 unsigned rig_count_fds(struct rig *rig, struct bf_client *client);
 
