@@ -6,11 +6,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "cgroup.h"
 
 #define CGROUP_MOUNT "/sys/fs/cgroup/memory"
+
+/* At least so many bytes, and so many windows of read-ahead. */
+#define CGROUP_BYTES_MIN (UINT64_C(4) << 20)
+#define CGROUP_WINDOWS_MIN 16
 
 static int cgroup_write(const char *dir, const char *name, const char *text) {
         char path[UNDO_PATH_MAX];
@@ -64,12 +69,33 @@ static int cgroup_make(struct cgroup *cgroup, uint64_t bytes) {
         return r;
 }
 
-int cgroup_init(struct cgroup *cgroup, uint64_t bytes, struct reason *reason) {
+/* What the kernel reads ahead of that file at a time; 0: nothing is known of it. */
+static uint64_t cgroup_read_ahead_bytes(int fd) {
+        unsigned long long n_kib = 0;
+        char path[UNDO_PATH_MAX];
+        struct stat st;
+        FILE *file;
+
+        if (fstat(fd, &st) < 0)
+                return 0;
+        snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(st.st_dev), minor(st.st_dev));
+        file = fopen(path, "re");
+        if (!file)
+                return 0;
+        if (fscanf(file, "%llu", &n_kib) != 1)
+                n_kib = 0;
+        fclose(file);
+        return n_kib * 1024;
+}
+
+int cgroup_init(struct cgroup *cgroup, uint64_t bytes, int fd, struct reason *reason) {
+        uint64_t read_ahead = cgroup_read_ahead_bytes(fd);
         int r;
 
         *cgroup = (struct cgroup){ 0 };
-        if (bytes < CGROUP_BYTES_MIN) {
-                reason_say(reason, "%ju bytes are too few for a memory cgroup (--file-size)", (uintmax_t) bytes);
+        if (bytes < CGROUP_BYTES_MIN || bytes < CGROUP_WINDOWS_MIN * read_ahead) {
+                reason_say(reason, "%ju bytes are too few for a memory cgroup with a file of which %ju bytes are read ahead at a time (--file-size)", (uintmax_t) bytes,
+                           (uintmax_t) read_ahead);
                 return -ENOTSUP;
         }
         r = cgroup_make(cgroup, bytes);

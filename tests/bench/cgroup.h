@@ -17,10 +17,9 @@ struct cgroup {
         struct undo *undo_enter; /* while this process is in it */
 };
 
-/* bytes: below CGROUP_BYTES_MIN the kernel may find nothing that it could take back, and kill. 0; -ENOTSUP with a reason. */
-#define CGROUP_BYTES_MIN (UINT64_C(4) << 20)
-
-int cgroup_init(struct cgroup *cgroup, uint64_t bytes, struct reason *reason);
+/* For so many bytes, with parts of that file among them. Where they are few the kernel may find nothing that it could take back, and kill: pages that are being read
+ * ahead, with several windows under way, are none of those. 0; -ENOTSUP with a reason. */
+int cgroup_init(struct cgroup *cgroup, uint64_t bytes, int fd, struct reason *reason);
 
 /* No process is in it any more. */
 void cgroup_fini(struct cgroup *cgroup);

@@ -113,7 +113,7 @@ static int subject_bigfile_prepare(struct subject_bigfile *self, const struct se
                 return nbdkit_start(&self->nbdkit, setup, variant->is_slow, reason);
         if (!variant->is_limited)
                 return 0;
-        if (cgroup_init(&self->cgroup, setup->pool_bytes + setup->pool_bytes / 16 + SUBJECT_BIGFILE_SPARE, reason) < 0)
+        if (cgroup_init(&self->cgroup, setup->pool_bytes + setup->pool_bytes / 16 + SUBJECT_BIGFILE_SPARE, setup->content->fd, reason) < 0)
                 return SUBJECT_HAS_NONE;
         self->is_limited = true;
         return 0;

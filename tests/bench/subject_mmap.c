@@ -48,7 +48,7 @@ static void subject_mmap_free(struct subject *subject) {
 static int subject_mmap_limit(struct subject_mmap *self, const struct setup *setup, struct reason *reason) {
         uint64_t n_blocks = setup->content->n_blocks;
 
-        if (cgroup_init(&self->cgroup, setup->pool_bytes + n_blocks * sizeof(uint64_t) + SUBJECT_MMAP_SPARE, reason) < 0)
+        if (cgroup_init(&self->cgroup, setup->pool_bytes + n_blocks * sizeof(uint64_t) + SUBJECT_MMAP_SPARE, setup->content->fd, reason) < 0)
                 return SUBJECT_HAS_NONE;
         self->is_limited = true;
         return 0;
