@@ -23,6 +23,7 @@ struct sweep {
         uint64_t part_begin; /* of the part it is in */
         uint64_t part_end;
         bool part_in_use;    /* some place in it is */
+        uint64_t n_before;   /* bytes that the file took when it began */
         struct ring_op op;
         int error;
 };
@@ -54,16 +55,14 @@ static void sweep_end_part(struct sweep *sweep) {
 /* A file system that cannot do it gets another chance with the next sweep. */
 static enum job_result sweep_end(struct sweep *sweep) {
         struct fileh *fileh = sweep->fileh;
-        uint64_t n_before;
 
         if (sweep->error < 0)
                 log_debug("fileh %u: cannot give back room of its spill file: %s", fileh->id, strerror(-sweep->error));
         if (sweep->offset < sweep->part_end || sweep->error < 0)
                 sweep_end_part(sweep);
         fileh->is_sweeping = false;
-        n_before = fileh->spill.n_bytes;
         fileh_look_at_spill_file(fileh);
-        if (fileh->spill.n_bytes < n_before)
+        if (fileh->spill.n_bytes < sweep->n_before)
                 spill_resume(fileh->pager);
         fileh_unref(fileh);
         free(sweep);
@@ -125,7 +124,7 @@ static void sweep_begin(struct fileh *fileh) {
         sweep = calloc(1, sizeof(*sweep));
         if (!sweep)
                 return;
-        *sweep = (struct sweep) { .job = { .step = sweep_step }, .fileh = fileh };
+        *sweep = (struct sweep) { .job = { .step = sweep_step }, .fileh = fileh, .n_before = fileh->spill.n_bytes };
         fileh->is_sweeping = true;
         fileh_ref(fileh);
         job_wake(&fileh->pager->jobs, &sweep->job);
