@@ -4,11 +4,11 @@
 
 #include "absent.h"
 #include "account.h"
+#include "admission.h"
 #include "closing.h"
 #include "fileh.h"
 #include "handle.h"
 #include "inject.h"
-#include "load.h"
 #include "log.h"
 #include "pager.h"
 #include "range.h"
@@ -32,7 +32,7 @@ static void closing_fileh(struct fileh *fileh, const struct reply_to *to) {
         ledger_file_close(&fileh->ledger);
         directory_set_closed(&fileh->pager->commons->directory, &fileh->entry, fileh->writeout);
         INJECT(CLOSING_CALLED);
-        load_cancel_waiting(fileh);
+        admission_cancel_waiting(fileh);
         closing_count(fileh);
         pager_count(fileh->pager, COUNTER_FILEHS, -1);
         while (range_drop(fileh, 0, UINT64_MAX, RANGE_ALL, to) < 0)

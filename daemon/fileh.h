@@ -101,7 +101,7 @@ struct fileh {
         TAILQ_ENTRY(fileh) sweep_entry; /* pager->sweep_queue -> fileh->sweep_entry */
 
         TAILQ_HEAD(, load) loads;            /* all that are under way or wait -> load->fileh_entry */
-        TAILQ_HEAD(, load) turn_queue;       /* loads that wait for their turn (turn.h) -> load->queue_entry */
+        TAILQ_HEAD(, admission) turn_queue;  /* loads that wait for their turn (admission.h) -> admission->entry */
         uint64_t loading_bytes;              /* of the loads that have had their turn */
         bool is_in_line;
         TAILQ_ENTRY(fileh) turn_entry;       /* pager->turn_line -> fileh->turn_entry */

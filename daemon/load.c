@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +15,9 @@
 #include "mapping.h"
 #include "pager.h"
 #include "place.h"
-#include "reclaim.h"
-#include "standing.h"
-#include "turn.h"
 
 static void load_read(struct load *load);
-static void load_start_queued(struct fileh *fileh);
+static void load_fail_for_room(struct load *load);
 
 static uint64_t load_bytes(const struct load *load) {
         return load->n_blocks << load->fileh->block_shift;
@@ -69,17 +67,6 @@ int load_new(struct fileh *fileh, uint64_t block, uint64_t n, struct load **ret)
         return 0;
 }
 
-static void load_give_turn_back(struct load *load) {
-        struct fileh *fileh = load->fileh;
-
-        if (!load->has_turn)
-                return;
-        load->has_turn = false;
-        turn_give(fileh, load_bytes(load));
-        if (!fileh->is_in_line)
-                load_start_queued(fileh);
-}
-
 static void load_get_buf(struct load *load) {
         struct fileh *fileh = load->fileh;
 
@@ -107,15 +94,20 @@ static void load_free(struct load *load) {
         idtable_remove(&pager->loads, load->id);
         load_put_buf(load);
         waiters_end(&load->waiters, load->error, mapping_wake_waiter);
-        load_give_turn_back(load);
+        admission_end(&load->admission);
         free(load);
         fileh_unref(fileh);
 }
 
-/* --- turn and room ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- beginning ----------------------------------------------------------------------------------------------------------------------------------- */
+
+static struct load *load_of_admission(struct admission *admission) {
+        return (struct load *) ((char *) admission - offsetof(struct load, admission));
+}
 
 /* Takes room for those pages that are still the load's own. */
-static bool load_take_room(struct load *load) {
+static bool load_take_room(struct admission *admission) {
+        struct load *load = load_of_admission(admission);
         struct fileh *fileh = load->fileh;
         uint64_t n_owned = 0;
 
@@ -129,108 +121,29 @@ static bool load_take_room(struct load *load) {
         return true;
 }
 
-/* Without room it reclaims; while others wait for room it does not overtake them. */
-static bool load_find_room(struct load *load) {
-        struct pager *pager = load->fileh->pager;
-
-        if (!TAILQ_EMPTY(&pager->room_queue))
-                return false;
-        do
-                if (load_take_room(load))
-                        return true;
-        while (reclaim_batch(pager, load_bytes(load)) > 0);
-        return false;
+static void load_cancel(struct load *load) {
+        load->error = -ECANCELED;
+        load_end_pages(load, load->block, load->n_blocks);
+        load_free(load);
 }
 
-static void load_on_room_timer(struct ring_op *op, int result) {
-        struct pager *pager = (struct pager *) ((char *) op - offsetof(struct pager, room_timer));
+static void load_on_decided(struct admission *admission, int error) {
+        struct load *load = load_of_admission(admission);
 
-        (void) result;
-        pager->room_timer_is_set = false;
-        load_room_changed(pager);
-}
-
-static void load_set_room_timer(struct pager *pager) {
-        struct load *first = TAILQ_FIRST(&pager->room_queue);
-
-        if (!first || pager->room_timer_is_set)
-                return;
-        pager->room_timer_is_set = true;
-        pager->room_timer.done = load_on_room_timer;
-        ring_timer(pager->ring, &pager->room_timer, first->deadline);
-}
-
-/* What the others are to make room for. */
-static void load_publish_awaited(struct pager *pager) {
-        const struct load *first = TAILQ_FIRST(&pager->room_queue);
-
-        atomic_store(&pager->commons->pagers[pager->index].n_awaited, first ? load_bytes(first) : 0);
-}
-
-/* That somebody waits is known before it is looked a last time whether there is room: who gives some looks who waits after that. */
-static void load_wait_for_room(struct load *load) {
-        struct pager *pager = load->fileh->pager;
-
-        load->stage = LOAD_WAITS_ROOM;
-        load->queued = ring_now();
-        load->deadline = load->queued + pager->options.room_timeout_usec;
-        TAILQ_INSERT_TAIL(&pager->room_queue, load, queue_entry);
-        load_publish_awaited(pager);
-        atomic_fetch_or(&pager->commons->room_waiters, pager_bit(pager));
-        pager->room_is_news = true;
-        load_set_room_timer(pager);
-}
-
-static bool load_take_turn(struct load *load) {
-        load->has_turn = turn_take(load->fileh, load_bytes(load));
-        return load->has_turn;
-}
-
-static void load_begin(struct load *load) {
-        if (load_find_room(load))
+        if (error == 0)
                 load_read(load);
+        else if (error == -ENOMEM)
+                load_fail_for_room(load);
         else
-                load_wait_for_room(load);
-}
-
-/* One that ends at once gives its turn to the next, and comes by here again before it is gone. */
-static void load_start_queued(struct fileh *fileh) {
-        struct load *load;
-
-        while ((load = TAILQ_FIRST(&fileh->turn_queue)) && load_take_turn(load)) {
-                TAILQ_REMOVE(&fileh->turn_queue, load, queue_entry);
-                load_begin(load);
-        }
-        if (!load)
-                turn_leave_line(fileh);
+                load_cancel(load);
 }
 
 void load_start(struct load *load) {
-        struct fileh *fileh = load->fileh;
-
-        if (!fileh->is_in_line && load_take_turn(load)) {
-                load_begin(load);
-                return;
-        }
-        load->stage = LOAD_WAITS_TURN;
-        TAILQ_INSERT_TAIL(&fileh->turn_queue, load, queue_entry);
+        load->admission = (struct admission) { .fileh = load->fileh, .n_bytes = load_bytes(load), .take_room = load_take_room, .decided = load_on_decided };
+        admission_ask(&load->admission);
 }
 
-/* Of those that share the first begins what it may, then the next, until there is one that may not begin all that it could: it is the first the next time. */
-void load_turns_changed(struct pager *pager) {
-        const struct fileh *unserved = NULL;
-        struct fileh *fileh, *next;
-
-        pager->turn_is_news = false;
-        for (fileh = TAILQ_FIRST(&pager->turn_line); fileh; fileh = next) {
-                next = TAILQ_NEXT(fileh, turn_entry);
-                if (unserved && turn_is_of_one_share(fileh, unserved))
-                        continue;
-                load_start_queued(fileh);
-                if (fileh->is_in_line)
-                        unserved = fileh;
-        }
-}
+/* --- failing ------------------------------------------------------------------------------------------------------------------------------------ */
 
 static struct place_load load_placing(struct load *load, struct mapping *ahead_of) {
         return (struct place_load) { load->fileh, load->id, &load->waiters, ahead_of, load->traps };
@@ -263,7 +176,7 @@ void load_refuse_block(struct load *load, uint64_t block, int error) {
 
 /* Whoever runs the daemon learns of it here alone: a program that gets SIGBUS seldom says why. */
 static void load_fail_for_room(struct load *load) {
-        double seconds = (double) (ring_now() - load->queued) / 1e6;
+        double seconds = (double) (ring_now() - load->admission.queued) / 1e6;
         const struct mapping *mapping = waiters_mapping(&load->waiters);
         pid_t pid = mapping ? mapping->pid : 0;
         char who[32] = "bf_load()";
@@ -278,29 +191,6 @@ static void load_fail_for_room(struct load *load) {
                   "(--pool or --spill-size may be larger, or the program may store sooner)",
                   name.path, who, seconds, (unsigned long long) (load->block << load->fileh->block_shift), pid > 0 ? "SIGBUS with " : "");
         load_fail_rest(load, -ENOMEM);
-}
-
-void load_room_changed(struct pager *pager) {
-        struct load *load;
-
-        while ((load = TAILQ_FIRST(&pager->room_queue))) {
-                bool has_room = load_take_room(load) || (reclaim_batch(pager, load_bytes(load)) > 0 && load_take_room(load));
-
-                if (!has_room && ring_now() < load->deadline)
-                        break;
-                TAILQ_REMOVE(&pager->room_queue, load, queue_entry);
-                if (has_room)
-                        load_read(load);
-                else
-                        load_fail_for_room(load);
-        }
-        load_publish_awaited(pager);
-        if (!load)
-                atomic_fetch_and(&pager->commons->room_waiters, ~pager_bit(pager));
-        else if (pager->room_is_news)
-                standing_ask_others(pager);
-        pager->room_is_news = false;
-        load_set_room_timer(pager);
 }
 
 /* --- reading ------------------------------------------------------------------------------------------------------------------------------------ */
@@ -384,7 +274,7 @@ bool load_may_fill(const struct fileh *fileh, const struct mapping *mapping, uin
 
 /* The disk is not to be idle while what it gave is copied. */
 static void load_let_others_read(struct load *load) {
-        load_give_turn_back(load);
+        admission_end(&load->admission);
         if (load_bytes(load) >= LOAD_RUN_BYTES)
                 ring_submit(load->fileh->pager->ring);
 }
@@ -478,7 +368,6 @@ static void load_read(struct load *load) {
         struct fileh *fileh = load->fileh;
         uint64_t skip = load->n_ended << fileh->block_shift;
 
-        load->stage = LOAD_READS;
         if (!load->buf) {
                 load->n_read = load->n_blocks;
                 load->began = latency_now();
@@ -516,29 +405,6 @@ void load_abandon(struct fileh *fileh, uint32_t id, enum page_event event) {
         assert(action == ACTION_ABANDON);
         (void) action;
         waiters_end(&waiters, 0, mapping_wake_waiter);
-}
-
-static void load_cancel(struct load *load) {
-        load->error = -ECANCELED;
-        load_end_pages(load, load->block, load->n_blocks);
-        load_free(load);
-}
-
-void load_cancel_waiting(struct fileh *fileh) {
-        struct load *load, *next;
-
-        while ((load = TAILQ_FIRST(&fileh->turn_queue))) { /* before those with a turn: theirs would go to these */
-                TAILQ_REMOVE(&fileh->turn_queue, load, queue_entry);
-                load_cancel(load);
-        }
-        turn_leave_line(fileh);
-        for (load = TAILQ_FIRST(&fileh->pager->room_queue); load; load = next) {
-                next = TAILQ_NEXT(load, queue_entry);
-                if (load->fileh != fileh)
-                        continue;
-                TAILQ_REMOVE(&fileh->pager->room_queue, load, queue_entry);
-                load_cancel(load);
-        }
 }
 
 void load_forget_mapping(struct fileh *fileh, const struct mapping *mapping) {

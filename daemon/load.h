@@ -3,8 +3,8 @@
 #define BF_LOAD_H
 
 /*
- * Loads: from the file, or the spill file, into the memory. A load covers a run of blocks. It waits for its turn (turn.h), then for room in the pool, then
- * reads, then places what it read and shows it to who waits.
+ * Loads: from the file, or the spill file, into the memory. A load covers a run of blocks. It waits until it is admitted (admission.h),
+ * then reads, then places what it read and shows it to who waits.
  * A page whose block was invalidated meanwhile, or stored from the spill file, has left the load, which notices when it ends: what it read of that block goes nowhere.
  */
 
@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "admission.h"
 #include "state.h"
 #include "store.h"
 #include "stream.h"
@@ -36,22 +37,14 @@ struct load {
         bool is_unspill; /* from the spill file */
         struct stream_traps traps; /* blocks that are not to be shown there before they are touched */
         struct mapping *ahead_of; /* where pages that nobody waits for will be touched; NULL: nobody knows */
-        bool has_turn;
-        uint64_t queued;   /* since when it has waited for room, and */
-        uint64_t deadline; /* till when it does; monotonic, microseconds */
-        uint64_t began;    /* to read, by latency_now(); 0: not yet */
+        struct admission admission;
+        uint64_t began; /* to read, by latency_now(); 0: not yet */
         void *buf; /* of the loan, if there is one */
         struct store_loan loan;
         struct fill *fill; /* its content is being copied by another thread; else NULL */
         struct store_request request;
         struct waiters waiters;
         TAILQ_ENTRY(load) fileh_entry; /* fileh->loads -> load->fileh_entry */
-        TAILQ_ENTRY(load) queue_entry; /* fileh->turn_queue or pager->room_queue -> load->queue_entry */
-        enum {
-                LOAD_WAITS_TURN,
-                LOAD_WAITS_ROOM,
-                LOAD_READS,
-        } stage;
 };
 
 /* Begins to load n blocks, all of them EMPTY or all SPILLED. The caller adds who waits. -ENOMEM: nothing was begun. */
@@ -80,15 +73,6 @@ void load_hurry(struct load *load);
 
 /* The event takes a page out of its load's hands; who waited for it asks again. */
 void load_abandon(struct fileh *fileh, uint32_t id, enum page_event event);
-
-/* Users may have fewer bytes under way than before: begins loads that waited for that. */
-void load_turns_changed(struct pager *pager);
-
-/* There may be room again: begins those that waited for it, in their order; fails those that waited for too long. */
-void load_room_changed(struct pager *pager);
-
-/* Nobody wants the loads of this fileh that have not begun to read. */
-void load_cancel_waiting(struct fileh *fileh);
 
 /* Nothing waits through that mapping any more. */
 void load_forget_mapping(struct fileh *fileh, const struct mapping *mapping);

@@ -93,7 +93,7 @@ struct pager {
         struct idtable handles; /* struct handle */
         struct idtable loads;   /* struct load */
         struct jobs jobs;
-        TAILQ_HEAD(, load) room_queue; /* loads that wait for room, the longest first -> load->queue_entry */
+        TAILQ_HEAD(, admission) room_queue; /* loads that wait for room, the longest first -> admission->entry */
         struct ring_op room_timer;
         bool room_timer_is_set;
         TAILQ_HEAD(, fileh) turn_line; /* filehs whose loads wait until their user has fewer under way -> fileh->turn_entry */

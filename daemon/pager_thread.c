@@ -13,11 +13,11 @@
 #include <unistd.h>
 
 #include "absent.h"
+#include "admission.h"
 #include "closer.h"
 #include "closing.h"
 #include "fill.h"
 #include "guess.h"
-#include "load.h"
 #include "log.h"
 #include "pager_thread.h"
 #include "request_open.h"
@@ -304,9 +304,9 @@ static int pager_thread_turn(struct pager_thread *thread, bool *is_idle) {
         pager_thread_hear_others(pager);
         jobs_run(&pager->jobs);
         if (pager->turn_is_news)
-                load_turns_changed(pager);
+                admission_turns_changed(pager);
         if (!TAILQ_EMPTY(&pager->room_queue))
-                load_room_changed(pager);
+                admission_room_changed(pager);
         if (pager->quota_is_freed)
                 quota_changed(pager);
         reclaims = reclaim_continue(pager);

@@ -4,8 +4,8 @@
 
 /*
  * How many bytes may be on their way into the memory. What a load has room for cannot be dropped until its read ends, and a read may hang: so a fileh has a share of
- * the pool for that, and a user, over all his filehs and all pagers, a larger one; the first load of each may be as large as it likes. Loads beyond that wait, in
- * fileh->turn_queue, and hold nothing that others need. Where it is the user's share that is used up, their fileh stands in line for it.
+ * the pool for that, and a user, over all his filehs and all pagers, a larger one; the first load of each may be as large as it likes. Loads beyond that wait
+ * (admission.h). Where it is the user's share that is used up, their fileh stands in line for it.
  *
  * Of files that processes serve a user has a share apart: who serves one may touch other files to do so, whose loads must not wait for those that wait for him.
  */
@@ -17,7 +17,7 @@ struct account;
 struct fileh;
 
 /* A load of so many bytes begins. False: not yet. It is worth trying again when another one of the fileh ends, or, if the fileh is in line now, as
- * load_turns_changed() does. */
+ * admission_turns_changed() does. */
 bool turn_take(struct fileh *fileh, uint64_t bytes);
 
 /* It has ended. */
