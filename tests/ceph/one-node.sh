@@ -2,7 +2,18 @@
 # shellcheck shell=bash
 #
 # A Ceph of one monitor and one OSD whose data is in RAM, on loopback, without authentication: enough for RBD, and for nothing else. Sourced.
-# Debian: ceph-mon ceph-osd ceph-common qemu-utils qemu-block-extra.
+
+# ceph_check: says what is missing, and how it is installed.
+ceph_check() {
+        local program missing=()
+
+        for program in monmaptool ceph-mon ceph-osd ceph rbd qemu-nbd; do
+                command -v "$program" >/dev/null || missing+=("$program")
+        done
+        [ ${#missing[@]} -eq 0 ] && return
+        printf 'not installed: %s (Debian: apt-get install ceph-mon ceph-osd ceph-common qemu-utils qemu-block-extra)\n' "${missing[*]}" >&2
+        return 1
+}
 
 # ceph_start FOLDER: which is new, and short, as sockets are in it. Then $CEPH_CONF says to all of Ceph's programs where it is.
 ceph_start() {

@@ -4,12 +4,13 @@
 # A big file on Ceph: an RBD image of a one-node Ceph, which qemu-nbd exports. It is read, changed and committed, also while qemu-nbd is killed again and again,
 # and what "rbd export" says of it then must be what was committed.
 #
-# Usage: test-ceph.sh PROGRAM (rewrite.c), with BIGFILED_PROGRAM in the environment. Needs root, and the packages that one-node.sh names.
+# Usage: test-ceph.sh PROGRAM (rewrite.c), with BIGFILED_PROGRAM in the environment. Needs root, and packages that it names when they are missing.
 set -euo pipefail
 
 program=$1
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/one-node.sh"
+ceph_check
 
 megabytes=64
 kills=20
