@@ -116,6 +116,17 @@ unsigned crew_choose(struct crew *crew, uid_t uid) {
         return n > 0 ? found : crew_least(crew, uid, true, &n);
 }
 
+unsigned crew_choose_beside(struct crew *crew, uid_t uid, unsigned pager) {
+        bool is_his = crew->n_handles[pager] > 0 && crew->uids[pager] == uid;
+        unsigned n;
+
+        (void) crew_least(crew, uid, false, &n);
+        if (!is_his && (crew->n_handles[pager] > 0 || n >= crew->n_per_user))
+                return crew_choose(crew, uid);
+        crew->uids[pager] = uid;
+        return pager;
+}
+
 void crew_count(struct crew *crew, unsigned pager, int change) {
         crew->n_handles[pager] += (unsigned) change;
 }

@@ -26,6 +26,9 @@ bool crew_free(struct crew *crew);
 /* The pager for one more handle of a user. */
 unsigned crew_choose(struct crew *crew, uid_t uid);
 
+/* That one, if it is the user's, or nobody's and he may have one more; else as crew_choose(). */
+unsigned crew_choose_beside(struct crew *crew, uid_t uid, unsigned pager);
+
 /* He has got it; or has one less. */
 void crew_count(struct crew *crew, unsigned pager, int change);
 

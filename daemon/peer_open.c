@@ -90,9 +90,16 @@ static int peer_take_files(struct peer *peer, struct chan_packet *packet, struct
         return 0;
 }
 
+/* A file that a process of the same user serves is best where that one is asked: another thread's way there is longer, and what comes from him is copied once more. */
+static unsigned peer_choose_pager(struct peer *peer, const struct request *request) {
+        if (request->served)
+                return crew_choose_beside(peer->host->crew, peer->cred.uid, request->served->pager);
+        return crew_choose(peer->host->crew, peer->cred.uid);
+}
+
 /* Who shares a file is served where the others are. */
 static int peer_find_pager(struct peer *peer, struct request *request, unsigned *ret_pager) {
-        unsigned pager = crew_choose(peer->host->crew, peer->cred.uid);
+        unsigned pager = peer_choose_pager(peer, request);
 
         if (request->msg.header.flags & WIRE_OPEN_SHARED) {
                 request->route = directory_route(&peer->host->commons->directory, &request->identity, pager);

@@ -73,7 +73,7 @@ static struct provider_ask *provider_end_slot(struct provider *provider, struct 
         line->slots[slot].ask = NULL;
         provider->n_asked--;
         if (!line->slots[slot].is_lent)
-                provider_line_give_slot(line, slot);
+                provider_line_give_slots(line, slot, 1);
         return ask;
 }
 
@@ -165,11 +165,16 @@ void provider_end_all(struct pager *pager) {
 
 /* --- asking ------------------------------------------------------------------------------------------------------------------------------------- */
 
-/* Was the slot lent for that very content, and is the line still there? */
-static bool provider_is_lent(const struct provider *provider, const struct provider_ask *ask) {
+/* The slot that was lent for that very content, if the line is still there; or PROVIDER_LINE_NONE. */
+static uint32_t provider_lent_slot(const struct provider *provider, const struct provider_ask *ask) {
         const struct store_loan *loan = ask->loan;
 
-        return loan && loan->of == provider->line && ask->buf == provider_line_place(provider->line, loan->slot, ask->offset);
+        if (!loan || loan->of != provider->line)
+                return PROVIDER_LINE_NONE;
+        for (uint32_t slot = loan->slot; slot < loan->slot + loan->n_slots; slot++)
+                if (ask->buf == provider_line_place(provider->line, slot, ask->offset))
+                        return slot;
+        return PROVIDER_LINE_NONE;
 }
 
 static bool provider_wants_page(const struct provider_ask *ask, uint64_t i) {
@@ -201,7 +206,7 @@ static void provider_put_content(char *place, const struct provider_ask *ask) {
 /* Where the process is gone the read that is under way will say so. */
 static void provider_begin(struct provider *provider, struct provider_ask *ask) {
         struct provider_line *line = provider->line;
-        uint32_t slot = provider_is_lent(provider, ask) ? ask->loan->slot : provider_line_take_slot(line);
+        uint32_t lent = provider_lent_slot(provider, ask), slot = lent != PROVIDER_LINE_NONE ? lent : provider_line_take_slots(line, 1);
         struct provider_slot *s = &line->slots[slot];
         struct provide_ask message = { .op = ask->op, .slot = slot, .offset = ask->offset, .length = ask->length, .number = ++s->number };
 
@@ -219,7 +224,7 @@ static void provider_begin(struct provider *provider, struct provider_ask *ask) 
 }
 
 static bool provider_can_begin(const struct provider *provider, const struct provider_ask *ask) {
-        return provider->line && (provider->line->first_free != 0 || provider_is_lent(provider, ask));
+        return provider->line && (provider->line->free != 0 || provider_lent_slot(provider, ask) != PROVIDER_LINE_NONE);
 }
 
 static void provider_begin_waiting(struct provider *provider) {
@@ -231,28 +236,40 @@ static void provider_begin_waiting(struct provider *provider) {
         }
 }
 
+/* The slots that hold so much, side by side: what is asked for piece by piece lies there as if it had been asked for at once. */
+static uint32_t provider_n_slots(const struct served *served, uint64_t offset, uint32_t length) {
+        uint32_t in_first = provider_ask_max(served, offset), slot_bytes = (uint32_t) provide_slot_bytes(served->about.block_size);
+
+        return length <= in_first ? 1 : 1 + (length - in_first + slot_bytes - 1) / slot_bytes;
+}
+
 bool provider_lend(struct served *served, uint64_t offset, uint32_t length, struct store_loan *ret_loan) {
         struct provider_line *line = served->provider ? served->provider->line : NULL;
-        uint32_t slot;
+        uint32_t first, n = provider_n_slots(served, offset, length);
 
-        if (!line || line->first_free == 0 || !STAILQ_EMPTY(&served->provider->waiting) || length > provider_ask_max(served, offset))
+        if (!line || !STAILQ_EMPTY(&served->provider->waiting))
                 return false;
-        if (line->n_lent + 1 >= provide_n_slots(line->block_size))
+        if (line->n_lent + n >= provide_n_slots(line->block_size))
                 return false; /* who has borrowed one may need another one before he gives it back, as for what follows a block that failed */
-        slot = provider_line_take_slot(line);
-        line->slots[slot].is_lent = true;
-        line->n_lent++;
-        *ret_loan = (struct store_loan) { .buf = provider_line_place(line, slot, offset), .of = line, .slot = slot };
+        first = provider_line_take_slots(line, n);
+        if (first == PROVIDER_LINE_NONE)
+                return false;
+        for (uint32_t i = 0; i < n; i++)
+                line->slots[first + i].is_lent = true;
+        line->n_lent += n;
+        *ret_loan = (struct store_loan) { .buf = provider_line_place(line, first, offset), .of = line, .slot = first, .n_slots = n };
         return true;
 }
 
 void provider_take_back(const struct store_loan *loan) {
         struct provider_line *line = loan->of;
 
-        assert(!line->slots[loan->slot].ask);
-        line->slots[loan->slot].is_lent = false;
-        line->n_lent--;
-        provider_line_give_slot(line, loan->slot);
+        for (uint32_t slot = loan->slot; slot < loan->slot + loan->n_slots; slot++) {
+                assert(!line->slots[slot].ask);
+                line->slots[slot].is_lent = false;
+        }
+        line->n_lent -= loan->n_slots;
+        provider_line_give_slots(line, loan->slot, loan->n_slots);
         if (line->provider)
                 provider_begin_waiting(line->provider);
         else

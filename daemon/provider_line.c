@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -20,16 +21,27 @@ uint64_t *provider_line_mask(const struct provider_line *line, uint32_t slot) {
         return (uint64_t *) (void *) (line->area + provide_mask_offset(line->block_size, slot));
 }
 
-uint32_t provider_line_take_slot(struct provider_line *line) {
-        uint32_t slot = line->first_free - 1;
+static_assert(PROVIDE_SLOTS_MAX == 32, "line->free has a bit for each");
 
-        line->first_free = line->slots[slot].next_free;
-        return slot;
+/* n: not all of them, but where the line is new. */
+static uint32_t provider_line_bits(uint32_t first, uint32_t n) {
+        return (n < 32 ? (UINT32_C(1) << n) - 1 : UINT32_MAX) << first;
 }
 
-void provider_line_give_slot(struct provider_line *line, uint32_t slot) {
-        line->slots[slot].next_free = line->first_free;
-        line->first_free = slot + 1;
+uint32_t provider_line_take_slots(struct provider_line *line, uint32_t n) {
+        for (uint32_t first = 0; first + n <= PROVIDE_SLOTS_MAX; first++) {
+                uint32_t bits = provider_line_bits(first, n);
+
+                if ((line->free & bits) == bits) {
+                        line->free &= ~bits;
+                        return first;
+                }
+        }
+        return PROVIDER_LINE_NONE;
+}
+
+void provider_line_give_slots(struct provider_line *line, uint32_t first, uint32_t n) {
+        line->free |= provider_line_bits(first, n);
 }
 
 /* *ret_fd: a descriptor of it for the process. */
@@ -76,8 +88,7 @@ int provider_line_new(struct ring *ring, uint64_t block_size, int ret_fds[static
         if (!line)
                 return -ENOMEM;
         *line = (struct provider_line) { .ring = ring, .area_bytes = provide_area_bytes(block_size), .block_size = block_size };
-        for (uint32_t i = provide_n_slots(block_size); i > 0; i--)
-                provider_line_give_slot(line, i - 1);
+        provider_line_give_slots(line, 0, provide_n_slots(block_size));
         r = provider_line_open(line, ret_fds);
         if (r < 0) {
                 free(line);

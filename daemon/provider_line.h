@@ -18,7 +18,6 @@ struct provider_slot {
         struct provider_ask *ask; /* NULL: nothing is asked */
         bool is_lent;
         uint32_t number;          /* of what was asked last */
-        uint32_t next_free;       /* + 1; 0: none */
 };
 
 /* It stays until the read of its socket has ended, and all that was lent is back. */
@@ -34,7 +33,7 @@ struct provider_line {
         struct provide_answer answer; /* the one being read */
         struct chan_inbox inbox;
         struct provider_slot slots[PROVIDE_SLOTS_MAX];
-        uint32_t first_free; /* + 1; the one used last: its memory is the warmest */
+        uint32_t free; /* a bit for each slot */
         unsigned n_lent;
 };
 
@@ -50,9 +49,11 @@ void provider_line_read(struct provider_line *line);
 /* What the end of that operation means: the answer is there, whole and with nothing beside it. */
 bool provider_line_has_answer(struct provider_line *line, int result);
 
-/* There is a free one (first_free). */
-uint32_t provider_line_take_slot(struct provider_line *line);
-void provider_line_give_slot(struct provider_line *line, uint32_t slot);
+/* n neighbours, of which the first is returned, and they lie side by side in the area; the lowest that are free, as their memory is the warmest. PROVIDER_LINE_NONE:
+ * there are not so many. */
+#define PROVIDER_LINE_NONE UINT32_MAX
+uint32_t provider_line_take_slots(struct provider_line *line, uint32_t n);
+void provider_line_give_slots(struct provider_line *line, uint32_t first, uint32_t n);
 
 /* Where the bytes from that offset on lie in the area. */
 char *provider_line_place(const struct provider_line *line, uint32_t slot, uint64_t offset);

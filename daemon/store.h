@@ -21,7 +21,8 @@
 struct store_loan {
         void *buf; /* NULL: there is none */
         void *of;  /* the store's own, like the next */
-        uint32_t slot;
+        uint32_t slot; /* the first one */
+        uint32_t n_slots;
 };
 
 struct store_request {

@@ -257,6 +257,37 @@ static void test_another_daemon(void **state) {
         assert_int_equal(word, 11);
 }
 
+static void check_served(volatile const uint64_t *map, uint64_t n) {
+        for (uint64_t page = 0; page < n * (HUGE / 4096); page++) {
+                assert_int_equal(map[page * 512], page);
+                assert_int_equal(map[page * 512 + 511], page);
+        }
+}
+
+/* A page of many blocks comes piece by piece, side by side with others: each piece to its place. One block that fails is all of the page. */
+static void test_served_in_small_blocks(void **state) {
+        struct bf_open_opts opts = { .size = sizeof(opts), .flags = BF_HUGE, .block_size = 4096 };
+        struct rig *rig = rig_here(state);
+        struct opsfile *file = opsfile_new(4 * HUGE, 4096);
+        volatile uint64_t *map;
+        struct bf_fileh *fileh;
+
+        reserve(N_RESERVED);
+        rig_daemon(rig, "--pool", "24M", NULL);
+        assert_int_equal(bf_open_ops(rig_client(rig), &opsfile_ops, file, 4 * HUGE, &opts, &fileh), 0);
+        map = map_huge(fileh, 0, 4, PROT_READ | PROT_WRITE);
+        opsfile_fail(file, OPSFILE_LOAD, 512 + 300, 1, -ENODATA); /* in the second half */
+        assert_int_equal(bf_load(fileh, 0, 4 * HUGE), -ENODATA);
+        assert_int_equal(state_of(fileh, 0), BF_PAGE_LOADED);
+        assert_int_equal(state_of(fileh, 1), BF_PAGE_EMPTY);
+        assert_int_equal(state_of(fileh, 2), BF_PAGE_LOADED);
+        assert_int_equal(bf_load(fileh, 0, 4 * HUGE), 0);
+        check_served(map, 4);
+        assert_int_equal(bf_munmap((void *) (uintptr_t) map), 0);
+        assert_int_equal(bf_close(fileh), 0);
+        opsfile_free(file);
+}
+
 /* What this process serves, in blocks smaller than a page, as large, and larger. */
 static void test_served(void **state) {
         static const uint64_t block_sizes[] = { 4096, HUGE, 2 * HUGE };
@@ -277,6 +308,7 @@ static void test_served(void **state) {
                 assert_int_equal(map[HUGE_WORDS + 1024], 514);
                 assert_int_equal(state_of(fileh, 1), BF_PAGE_LOADED);
                 assert_int_equal(file->n_log, block_sizes[i] == 4096 ? 512 : 1);
+                check_served(map, 4);
                 map[2 * HUGE_WORDS + 512] = 77;
                 assert_int_equal(bf_writeout(fileh, RIG_STORE_MARK), 0);
                 assert_int_equal(*opsfile_word(file, 2 * HUGE + 4096), 77);
@@ -296,6 +328,7 @@ int main(void) {
                 RIG_TEST(test_some_missing),
                 RIG_TEST(test_block_size),
                 RIG_TEST(test_another_daemon),
+                RIG_TEST(test_served_in_small_blocks),
                 RIG_TEST(test_served),
         };
 
