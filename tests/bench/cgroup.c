@@ -94,7 +94,7 @@ int cgroup_init(struct cgroup *cgroup, uint64_t bytes, int fd, struct reason *re
 
         *cgroup = (struct cgroup){ 0 };
         if (bytes < CGROUP_BYTES_MIN || bytes < CGROUP_WINDOWS_MIN * read_ahead) {
-                reason_say(reason, "%ju bytes are too few for a memory cgroup with a file of which %ju bytes are read ahead at a time (--file-size)", (uintmax_t) bytes,
+                reason_say(reason, "%ju bytes are too few for a memory cgroup, as the kernel reads %ju ahead at a time (--file-size)", (uintmax_t) bytes,
                            (uintmax_t) read_ahead);
                 return -ENOTSUP;
         }
