@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -19,7 +20,7 @@
 /* So much must be wanted of a window before it is opened: opening it costs as much as reading that. */
 #define VIEW_WANTED_MIN (UINT64_C(64) << 10)
 
-/* How long it is trusted that all is in RAM; and how long it is not looked again when it was not, at first: looking takes the kernel some time for each page that is
+/* How long it is trusted that what was there is in RAM; and how long it is not looked again when it was not, at first: looking takes the kernel some time for each page that is
  * not. */
 #define VIEW_TRUST_USEC 500000u
 #define VIEW_PAUSE_USEC_MIN 100000u
@@ -28,6 +29,13 @@
 /* Copying took longer than this: it may have waited for a disk. */
 #define VIEW_SLOW_USEC 1000u
 #define VIEW_DISTRUST_USEC 10000000u
+
+/* The kernel maps so much at a time of what is there. (fault_around_bytes; where it is set to less, there are no views.) */
+#define VIEW_CHUNK (UINT64_C(64) << 10)
+
+/* Of /proc/self/pagemap. */
+#define VIEW_PRESENT (UINT64_C(1) << 63)
+#define VIEW_PAGE_MIN 4096
 
 #ifndef SYS_cachestat
 #define SYS_cachestat 451
@@ -52,6 +60,7 @@ struct view {
         bool is_open;
         uint64_t number;  /* of the window in the file */
         uint64_t n_bytes; /* inside the file */
+        uint32_t mapped;  /* a bit for each chunk of it */
         uint64_t n_wanted;
         uint64_t trusted_till;
         uint64_t paused_till;
@@ -60,7 +69,8 @@ struct view {
 };
 
 struct views {
-        char *area; /* VIEWS windows of addresses */
+        char *area;  /* VIEWS windows of addresses */
+        int pagemap; /* of this process */
         uint64_t page_size;
         uint64_t distrusted_till;
         struct view *got; /* the last one that was got */
@@ -71,13 +81,15 @@ struct views {
 
 struct views *views_new(void) {
         struct views *views = calloc(1, sizeof(*views));
-        void *area = mmap(NULL, VIEWS * VIEW_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-        if (!views || area == MAP_FAILED) {
-                free(views);
+        if (!views)
+                return NULL;
+        views->area = mmap(NULL, VIEWS * VIEW_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        views->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+        if (views->area == MAP_FAILED || views->pagemap < 0) {
+                views_free(views);
                 return NULL;
         }
-        views->area = area;
         views->page_size = (uint64_t) sysconf(_SC_PAGESIZE);
         for (unsigned i = 0; i < VIEWS; i++)
                 views->views[i].fd = -1;
@@ -87,7 +99,10 @@ struct views *views_new(void) {
 void views_free(struct views *views) {
         if (!views)
                 return;
-        munmap(views->area, VIEWS * VIEW_BYTES);
+        if (views->area != MAP_FAILED)
+                munmap(views->area, VIEWS * VIEW_BYTES);
+        if (views->pagemap >= 0)
+                close(views->pagemap);
         free(views);
 }
 
@@ -123,17 +138,47 @@ static struct view *view_find(struct views *views, int fd, uint64_t number) {
         return oldest;
 }
 
+/* Most of it is, or is on its way: that is seen sooner than what view_map() sees, and mapping the rest is not worth the time. */
 static bool view_is_cached(const struct views *views, const struct view *view) {
         struct view_cachestat_range range = { .offset = view->number << VIEW_SHIFT, .length = view->n_bytes };
         struct view_cachestat stat = { .n_cached = 0 };
 
-        return syscall(SYS_cachestat, view->fd, &range, &stat, 0) == 0 && stat.n_cached >= view->n_bytes / views->page_size;
+        return syscall(SYS_cachestat, view->fd, &range, &stat, 0) == 0 && stat.n_cached >= view->n_bytes / views->page_size / 2;
 }
 
-/* Of what is cached, none of this waits. */
+/* Which chunks are mapped from their first page to the last: nothing of them is touched for the first time. */
+static uint32_t view_mapped(const struct views *views, const struct view *view) {
+        uint64_t entries[VIEW_BYTES / VIEW_PAGE_MIN], n = view->n_bytes / views->page_size, n_chunk = VIEW_CHUNK / views->page_size;
+        ssize_t size = (ssize_t) (n * sizeof(entries[0]));
+        off_t offset = (off_t) ((uintptr_t) view_address(views, view) / views->page_size * sizeof(entries[0]));
+        uint32_t mapped = UINT32_MAX;
+
+        if (pread(views->pagemap, entries, (size_t) size, offset) != size)
+                return 0;
+        for (uint64_t i = 0; i < n; i++)
+                if (!(entries[i] & VIEW_PRESENT))
+                        mapped &= ~(UINT32_C(1) << i / n_chunk);
+        return mapped;
+}
+
+/* The first page of each chunk, if it was read, and with it those around it that were read as well: what is on its way is not waited for, and is missing then; and so is
+ * what the kernel has marked to read ahead from, until it is read. A file that has become shorter meanwhile is an error here, and no signal, as it would be if it was
+ * touched. */
+static bool view_map(const struct views *views, struct view *view) {
+        uint64_t offset = view->number << VIEW_SHIFT;
+        char *address = view_address(views, view), byte;
+
+        for (uint64_t i = 0; i < view->n_bytes; i += VIEW_CHUNK)
+                if (!(view->mapped >> i / VIEW_CHUNK & 1) && ring_read_now(view->fd, &byte, 1, offset + i) == 1 &&
+                    madvise(address + i, views->page_size, MADV_POPULATE_READ) < 0)
+                        return false;
+        view->mapped = view_mapped(views, view);
+        return view->mapped != 0;
+}
+
+/* Of what is there, none of this waits. */
 static bool view_open(struct views *views, struct view *view) {
         uint64_t offset = view->number << VIEW_SHIFT;
-        char *address = view_address(views, view);
         struct stat st;
 
         if (fstat(view->fd, &st) < 0 || (uint64_t) st.st_size < offset + views->page_size)
@@ -141,10 +186,12 @@ static bool view_open(struct views *views, struct view *view) {
         view->n_bytes = (uint64_t) st.st_size - offset < VIEW_BYTES ? ((uint64_t) st.st_size - offset) & ~(views->page_size - 1) : VIEW_BYTES;
         if (!view_is_cached(views, view))
                 return false;
-        if (view->is_open)
-                return true;
-        view->is_open = mmap(address, VIEW_BYTES, PROT_READ, MAP_SHARED | MAP_FIXED, view->fd, (off_t) offset) != MAP_FAILED;
-        return view->is_open && madvise(address, view->n_bytes, MADV_POPULATE_READ) == 0;
+        if (!view->is_open)
+                view->is_open = mmap(view_address(views, view), VIEW_BYTES, PROT_READ, MAP_SHARED | MAP_FIXED, view->fd, (off_t) offset) != MAP_FAILED;
+        if (!view->is_open)
+                return false;
+        view->mapped = view_mapped(views, view);
+        return view_map(views, view);
 }
 
 /* Page faults of this thread that had to wait for a disk. */
@@ -172,6 +219,15 @@ static bool view_is_trusted(struct views *views, struct view *view, uint64_t now
         return true;
 }
 
+static bool view_has(const struct view *view, uint64_t skip, uint64_t length) {
+        if (skip + length > view->n_bytes)
+                return false;
+        for (uint64_t chunk = skip / VIEW_CHUNK; chunk <= (skip + length - 1) / VIEW_CHUNK; chunk++)
+                if (!(view->mapped >> chunk & 1))
+                        return false;
+        return true;
+}
+
 const void *views_get(struct views *views, int fd, uint64_t offset, uint64_t length) {
         uint64_t skip = offset & (VIEW_BYTES - 1), now = ring_now();
         struct view *view;
@@ -181,7 +237,7 @@ const void *views_get(struct views *views, int fd, uint64_t offset, uint64_t len
         view = view_find(views, fd, offset >> VIEW_SHIFT);
         view->used = now;
         view->n_wanted += length;
-        if (!view_is_trusted(views, view, now) || skip + length > view->n_bytes)
+        if (!view_is_trusted(views, view, now) || !view_has(view, skip, length))
                 return NULL;
         views->got_at = now;
         views->got = view;

@@ -4,8 +4,8 @@
 
 /*
  * Windows onto files whose content is in the page cache, so that it can be copied from there without being read first. A window is opened where much is wanted, and
- * all of it is in RAM; that is looked at again from time to time. Should the kernel have dropped some of it since, copying waits for the disk: then views are not
- * trusted for a while. One thread uses a set of them.
+ * most of it is in the page cache; what is not, or is on its way there still, is not shown. That is looked at again from time to time. Should the kernel have dropped some of it
+ * since, copying waits for the disk: then views are not trusted for a while. One thread uses a set of them.
  */
 
 #include <stdbool.h>
@@ -13,7 +13,7 @@
 
 struct views;
 
-/* NULL: no memory, or no addresses; then there are none. */
+/* NULL: no memory, no addresses, or no /proc; then there are none. */
 struct views *views_new(void);
 void views_free(struct views *views);
 
