@@ -16,6 +16,7 @@
 #define VIEW_WAYS 4u
 #define VIEW_SETS 128u
 #define VIEWS (VIEW_WAYS * VIEW_SETS)
+#define VIEWS_RESERVED ((VIEWS + 1) * VIEW_BYTES)
 
 /* So much must be wanted of a window before it is opened: opening it costs as much as reading that. */
 #define VIEW_WANTED_MIN (UINT64_C(64) << 10)
@@ -69,7 +70,8 @@ struct view {
 };
 
 struct views {
-        char *area;  /* VIEWS windows of addresses */
+        char *area;  /* VIEWS windows of addresses, and what is left of those that were reserved: the kernel maps by addresses that are multiples of a chunk */
+        void *reserved;
         int pagemap; /* of this process */
         uint64_t page_size;
         uint64_t distrusted_till;
@@ -84,12 +86,13 @@ struct views *views_new(void) {
 
         if (!views)
                 return NULL;
-        views->area = mmap(NULL, VIEWS * VIEW_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        views->reserved = mmap(NULL, VIEWS_RESERVED, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         views->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-        if (views->area == MAP_FAILED || views->pagemap < 0) {
+        if (views->reserved == MAP_FAILED || views->pagemap < 0) {
                 views_free(views);
                 return NULL;
         }
+        views->area = (char *) (((uintptr_t) views->reserved + VIEW_BYTES - 1) & ~(VIEW_BYTES - 1));
         views->page_size = (uint64_t) sysconf(_SC_PAGESIZE);
         for (unsigned i = 0; i < VIEWS; i++)
                 views->views[i].fd = -1;
@@ -99,8 +102,8 @@ struct views *views_new(void) {
 void views_free(struct views *views) {
         if (!views)
                 return;
-        if (views->area != MAP_FAILED)
-                munmap(views->area, VIEWS * VIEW_BYTES);
+        if (views->reserved != MAP_FAILED)
+                munmap(views->reserved, VIEWS_RESERVED);
         if (views->pagemap >= 0)
                 close(views->pagemap);
         free(views);
@@ -151,7 +154,7 @@ static uint32_t view_mapped(const struct views *views, const struct view *view) 
         uint64_t entries[VIEW_BYTES / VIEW_PAGE_MIN], n = view->n_bytes / views->page_size, n_chunk = VIEW_CHUNK / views->page_size;
         ssize_t size = (ssize_t) (n * sizeof(entries[0]));
         off_t offset = (off_t) ((uintptr_t) view_address(views, view) / views->page_size * sizeof(entries[0]));
-        uint32_t mapped = UINT32_MAX;
+        uint32_t mapped = UINT32_MAX >> (VIEW_BYTES - view->n_bytes) / VIEW_CHUNK;
 
         if (pread(views->pagemap, entries, (size_t) size, offset) != size)
                 return 0;
@@ -161,16 +164,20 @@ static uint32_t view_mapped(const struct views *views, const struct view *view) 
         return mapped;
 }
 
-/* The first page of each chunk, if it was read, and with it those around it that were read as well: what is on its way is not waited for, and is missing then; and so is
- * what the kernel has marked to read ahead from, until it is read. A file that has become shorter meanwhile is an error here, and no signal, as it would be if it was
- * touched. */
-static bool view_map(const struct views *views, struct view *view) {
-        uint64_t offset = view->number << VIEW_SHIFT;
-        char *address = view_address(views, view), byte;
+/* Maps the first page of a chunk, if it was read, and with it those around it that were read as well: what is on its way is not waited for, and is missing then; and so
+ * is what the kernel has marked to read ahead from, until it is read. As they come along only with a page that was not mapped, all of it is unmapped first. A file that
+ * has become shorter meanwhile is an error here, and no signal, as it would be if it was touched. */
+static bool view_map_chunk(const struct views *views, const struct view *view, uint64_t skip) {
+        char *address = view_address(views, view) + skip, byte;
 
-        for (uint64_t i = 0; i < view->n_bytes; i += VIEW_CHUNK)
-                if (!(view->mapped >> i / VIEW_CHUNK & 1) && ring_read_now(view->fd, &byte, 1, offset + i) == 1 &&
-                    madvise(address + i, views->page_size, MADV_POPULATE_READ) < 0)
+        if (ring_read_now(view->fd, &byte, 1, (view->number << VIEW_SHIFT) + skip) != 1)
+                return true;
+        return madvise(address, VIEW_CHUNK, MADV_DONTNEED) == 0 && madvise(address, views->page_size, MADV_POPULATE_READ) == 0;
+}
+
+static bool view_map(const struct views *views, struct view *view) {
+        for (uint64_t skip = 0; skip < view->n_bytes; skip += VIEW_CHUNK)
+                if (!(view->mapped >> skip / VIEW_CHUNK & 1) && !view_map_chunk(views, view, skip))
                         return false;
         view->mapped = view_mapped(views, view);
         return view->mapped != 0;
