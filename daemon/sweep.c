@@ -23,7 +23,7 @@ struct sweep {
         uint64_t part_begin; /* of the part it is in */
         uint64_t part_end;
         bool part_in_use;    /* some place in it is */
-        uint64_t n_before;   /* bytes that the file took when it began */
+        uint64_t n_before;   /* bytes that the file took when it began, or later, at the most */
         struct ring_op op;
         int error;
 };
@@ -104,6 +104,8 @@ static enum job_result sweep_step(struct job *job) {
         struct sweep *sweep = (struct sweep *) job;
         uint64_t first = 0, n;
 
+        if (sweep->fileh->spill.n_bytes > sweep->n_before)
+                sweep->n_before = sweep->fileh->spill.n_bytes;
         if (sweep->error < 0 || sweep->fileh->is_closing)
                 return sweep_end(sweep);
         if (sweep->offset >= sweep->part_end && !sweep_next_part(sweep))
