@@ -69,17 +69,27 @@ static int cgroup_make(struct cgroup *cgroup, uint64_t bytes) {
         return r;
 }
 
-/* What the kernel reads ahead of that file at a time; 0: nothing is known of it. */
-static uint64_t cgroup_read_ahead_bytes(int fd) {
-        unsigned long long n_kib = 0;
+/* Where it says so: of the file system's device, or of the disk that it is a part of. */
+static FILE *cgroup_open_read_ahead(int fd) {
         char path[UNDO_PATH_MAX];
         struct stat st;
         FILE *file;
 
         if (fstat(fd, &st) < 0)
-                return 0;
+                return NULL;
         snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(st.st_dev), minor(st.st_dev));
         file = fopen(path, "re");
+        if (file)
+                return file;
+        snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../queue/read_ahead_kb", major(st.st_dev), minor(st.st_dev));
+        return fopen(path, "re");
+}
+
+/* What the kernel reads ahead of that file at a time; 0: nothing is known of it. */
+static uint64_t cgroup_read_ahead_bytes(int fd) {
+        FILE *file = cgroup_open_read_ahead(fd);
+        unsigned long long n_kib = 0;
+
         if (!file)
                 return 0;
         if (fscanf(file, "%llu", &n_kib) != 1)
