@@ -16,6 +16,7 @@ struct crew {
         struct pager_thread *threads[COMMONS_PAGERS_MAX];
         uid_t uids[COMMONS_PAGERS_MAX];      /* whose it is, while it has handles */
         unsigned n_handles[COMMONS_PAGERS_MAX];
+        unsigned n_chosen_to_serve;
         unsigned signs[COMMONS_PAGERS_MAX]; /* of life, that each had given when it was last looked at */
         bool is_asked[COMMONS_PAGERS_MAX];
 };
@@ -91,29 +92,36 @@ static unsigned crew_least(const struct crew *crew, uid_t uid, bool is_any, unsi
         return found;
 }
 
-/* One that nobody has, perhaps a new one; crew->n: there is none. */
-static unsigned crew_spare(struct crew *crew) {
-        unsigned i = 0;
+/* One that nobody has, looked for from there on, perhaps a new one; crew->n: there is none. */
+static unsigned crew_spare(struct crew *crew, unsigned first) {
+        unsigned n = crew->n;
         int r;
 
-        while (i < crew->n && crew->n_handles[i] > 0)
-                i++;
-        if (i < crew->n)
-                return i;
+        for (unsigned i = 0; i < n; i++)
+                if (crew->n_handles[(first + i) % n] == 0)
+                        return (first + i) % n;
         r = crew_start(crew);
         if (r < 0 && r != -EUSERS)
                 log_warning("cannot start one more thread for page faults: %s (those that there are serve all)", strerror(-r));
-        return r < 0 ? crew->n : i;
+        return r < 0 ? crew->n : n;
 }
 
-unsigned crew_choose(struct crew *crew, uid_t uid) {
-        unsigned n, found = crew_least(crew, uid, false, &n), spare = n < crew->n_per_user ? crew_spare(crew) : crew->n;
+static unsigned crew_choose_from(struct crew *crew, uid_t uid, unsigned first) {
+        unsigned n, found = crew_least(crew, uid, false, &n), spare = n < crew->n_per_user ? crew_spare(crew, first) : crew->n;
 
         if (spare < crew->n) {
                 crew->uids[spare] = uid;
                 return spare;
         }
         return n > 0 ? found : crew_least(crew, uid, true, &n);
+}
+
+unsigned crew_choose(struct crew *crew, uid_t uid) {
+        return crew_choose_from(crew, uid, 0);
+}
+
+unsigned crew_choose_to_serve(struct crew *crew, uid_t uid) {
+        return crew_choose_from(crew, uid, crew->n_chosen_to_serve++);
 }
 
 unsigned crew_choose_beside(struct crew *crew, uid_t uid, unsigned pager) {
@@ -135,7 +143,7 @@ struct pager_thread *crew_any(struct crew *crew, uid_t uid) {
         unsigned n, found = crew_least(crew, uid, false, &n);
 
         if (n == 0)
-                found = crew_spare(crew);
+                found = crew_spare(crew, 0);
         return crew->threads[found < crew->n ? found : 0];
 }
 

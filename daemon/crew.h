@@ -26,6 +26,9 @@ bool crew_free(struct crew *crew);
 /* The pager for one more handle of a user. */
 unsigned crew_choose(struct crew *crew, uid_t uid);
 
+/* For a file that a process of his serves. Handles on it come to the same one, and several may be served before any is opened: not all by one. */
+unsigned crew_choose_to_serve(struct crew *crew, uid_t uid);
+
 /* That one, if it is the user's, or nobody's and he may have one more; else as crew_choose(). */
 unsigned crew_choose_beside(struct crew *crew, uid_t uid, unsigned pager);
 

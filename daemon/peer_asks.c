@@ -86,7 +86,7 @@ static int peer_claim(struct peer *peer, const struct chan_packet *packet, struc
                 .pid = peer->cred.pid,
                 .about = &about,
                 .token = packet->n_fds > 0 ? packet->fds[0] : -1,
-                .pager = crew_choose(peer->host->crew, peer->cred.uid),
+                .pager = crew_choose_to_serve(peer->host->crew, peer->cred.uid),
         };
 
         if (!peer_name_is_valid(serve->name) || serve->size > WIRE_FILE_MAX || serve->block_size < PROVIDE_BLOCK_MIN || serve->block_size > PROVIDE_BLOCK_MAX)

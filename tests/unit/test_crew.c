@@ -104,6 +104,20 @@ static void test_beside_another(void **state) {
         assert_true(crew_free(crew));
 }
 
+/* As after a restart: all is served again, and then what was open is. */
+static void test_files_that_are_served(void **state) {
+        struct crew *crew = start(state, 3);
+        unsigned first = crew_choose_to_serve(crew, 1), second = crew_choose_to_serve(crew, 1), third = crew_choose_to_serve(crew, 1);
+
+        assert_int_not_equal(first, second);
+        assert_int_not_equal(second, third);
+        assert_int_not_equal(third, first);
+        assert_int_equal(open_beside(crew, 1, first), first);
+        assert_int_equal(open_beside(crew, 1, second), second);
+        assert_int_equal(open_beside(crew, 1, third), third);
+        assert_true(crew_free(crew));
+}
+
 /* One that is nobody's is no way to more of them than a user may have. */
 static void test_not_more_than_allowed(void **state) {
         struct crew *crew = start(state, 2);
@@ -121,6 +135,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_users_have_their_own),
                 cmocka_unit_test(test_beside_another),
+                cmocka_unit_test(test_files_that_are_served),
                 cmocka_unit_test(test_not_more_than_allowed),
         };
 
